@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stats.h - what a machine has done, and what it costs. All counts are since the machine's creation.
+ */
+#ifndef OBJRMAP_STATS_H
+#define OBJRMAP_STATS_H
+
+#include <objrmap/vm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vm_stats {
+    struct {
+        uint64_t zero;         /* the zero page was mapped for a read */
+        uint64_t first_write;  /* a fresh zeroed page */
+        uint64_t file;         /* an object's page was mapped, with its neighbours where cached */
+        uint64_t around;       /* ... neighbours mapped in the same fault */
+        uint64_t shared_write; /* an object's page became writable and dirty */
+        uint64_t cow;          /* a private page was copied: from the object or from a relative */
+        uint64_t reuse;        /* a write found its private page alone */
+        uint64_t swap_in;      /* the page came from swap, or was still in the swap cache */
+        uint64_t stack;        /* a stack area grew */
+        uint64_t spurious;     /* nothing was wrong any more */
+        uint64_t segv, bus, oom;
+        uint64_t read_in; /* pages read from an object's backing */
+    } faults;
+    struct {
+        uint64_t walks;         /* pages asked about */
+        uint64_t hits;          /* entries found */
+        uint64_t empty_walks;   /* page tables walked for nothing */
+        uint64_t range_rejects; /* areas that do not cover the page */
+        uint64_t object_visits; /* areas, spaces or chain nodes looked at */
+    } rmap;
+    struct {
+        uint64_t runs, scanned, activated, unmapped, swapped_out, written, swapped_in, freed, ns;
+    } reclaim;
+    struct {
+        uint64_t copied;  /* entries copied at fork */
+        uint64_t moved;   /* entries moved by mremap */
+        uint64_t cleared; /* entries cleared by unmapping */
+    } entries;
+    struct {
+        uint64_t frames_total, frames_free, frames_peak; /* peak: most frames in use at once */
+        uint64_t tables, tables_peak;                    /* of those, page tables */
+        uint64_t data_peak;            /* most frames in use at once that are not page tables */
+        uint64_t locked, locked_peak;  /* pages in mlocked areas */
+        uint64_t anonymous, file, shm; /* pages in memory by kind */
+        uint64_t swap_used, swap_peak; /* slots */
+        uint64_t areas, areas_peak, spaces, spaces_peak;
+    } memory;
+};
+
+void vm_stats_read(const struct vm_machine *machine, struct vm_stats *stats);
+
+/* A kind of record that the library keeps, and what it costs now and cost at most. */
+enum vm_cost { VM_COST_RMAP, VM_COST_AREAS, VM_COST_DESCRIPTORS, VM_COST_OTHER };
+
+struct vm_cache_view {
+    const char *name;
+    enum vm_cost cost;
+    size_t object_bytes;                   /* 0: records of different sizes */
+    uint64_t live, live_bytes, peak_bytes; /* records in use */
+    uint64_t held_bytes;                   /* taken from the port, used or not */
+};
+
+void vm_cache_each(const struct vm_machine *machine,
+                   void (*visit)(const struct vm_cache_view *cache, void *context), void *context);
+
+/* Peak bytes over all caches of one cost at once (the sum's peak, not the peaks' sum). */
+uint64_t vm_cost_peak(const struct vm_machine *machine, enum vm_cost cost);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

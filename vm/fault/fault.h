@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fault.h - what must be at an address, and putting it there.
+ *
+ *   fault.c   the fault: find the area, name the case, serve it
+ *   mmu.c     programs on the software MMU: touch, read, write
+ */
+#ifndef VM_FAULT_H
+#define VM_FAULT_H
+
+#include "vm/space/space.h"
+
+/* vm_fault() with the space lock held for reading (or writing); a growing stack grows.
+ * => VM_OK, VM_SIGSEGV, VM_SIGBUS, VM_OOM */
+int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access access);
+
+#endif

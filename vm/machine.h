@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * machine.h - struct vm_machine: everything there is. No state lives outside it.
+ *
+ * Rooms reach each other's parts of it through their own headers; the fields stand here grouped by
+ * room, and each names its lock.
+ */
+#ifndef VM_MACHINE_H
+#define VM_MACHINE_H
+
+#include <objrmap/port.h>
+#include <objrmap/stats.h>
+#include <objrmap/vm.h>
+
+#include "vm/assert.h"
+#include "vm/lock.h"
+
+#define VM_CPUS_MAX 64
+
+struct vm_cache;
+struct vm_design;
+struct vm_index_kind;
+struct vm_node;
+struct vm_section;
+struct vm_swap;
+
+/* Links of a doubly linked ring whose head is such a link, too. */
+struct vm_link {
+    struct vm_link *next, *previous;
+};
+
+/* What one CPU keeps for itself. */
+struct vm_cpu {
+    struct vm_stats counts; /* this CPU's share; summed by vm_stats_read() */
+    uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */
+};
+
+struct vm_machine {
+    struct vm_port *port;
+    struct vm_machine_config config; /* with its defaults filled in */
+    bool smp;                        /* more than one CPU: locks and atomic updates are needed */
+
+    /* frame/ */
+    char *frames;                 /* where frame 0 begins */
+    struct vm_section *sections;  /* descriptors, by 128 MiB of frames; a section's are made on demand */
+    uint32_t section_count;
+    struct vm_node *nodes;        /* VM_RANK_ZONE, VM_RANK_LRU inside */
+    unsigned node_count;
+    struct vm_page *zero_page;    /* reads of untouched anonymous memory; never counted */
+    struct vm_cache *caches;      /* all caches, newest first: VM_RANK_CACHE */
+    struct vm_lock caches_lock;
+    _Atomic uint64_t cost_live[4], cost_peak[4]; /* bytes by enum vm_cost */
+
+    /* Called by frame/ when no frame is free: frees some, or returns 0. Set by reclaim/. */
+    uint64_t (*shortage)(struct vm_machine *machine, uint64_t frames);
+
+    /* space/ */
+    struct vm_link spaces;        /* VM_RANK_MACHINE */
+    struct vm_lock lists_lock;
+    struct vm_cache *space_cache, *area_cache;
+
+    /* object/ */
+    struct vm_link objects;       /* VM_RANK_MACHINE */
+    struct vm_cache *object_cache, *radix_cache;
+    const struct vm_index_kind *index_kind;
+    struct vm_swap *swap;         /* NULL: none */
+
+    /* rmap/ */
+    const struct vm_design *design;
+    void *design_data;            /* the design's own */
+    size_t area_index_offset;     /* where in an area the object's index keeps its node */
+    size_t area_design_offset;    /* ... and where the design keeps its record */
+    size_t space_design_offset;
+
+    /* Sums that need no per-CPU share. */
+    _Atomic uint64_t tables, tables_peak, data_peak, locked, locked_peak;
+    _Atomic uint64_t area_count, areas_peak, space_count, spaces_peak;
+
+    struct vm_cpu cpus[VM_CPUS_MAX];
+};
+
+static inline struct vm_cpu *vm_this_cpu(struct vm_machine *machine) {
+    return &machine->cpus[machine->smp ? machine->port->cpu(machine->port) : 0];
+}
+
+/* vm_count(machine, faults.zero, 1): this CPU's share of a counter of struct vm_stats. */
+#define vm_count(machine, counter, n) (vm_this_cpu(machine)->counts.counter += (n))
+
+/* Read-modify-write that is atomic only where somebody could come between. */
+static inline uint64_t vm_fetch_add(const struct vm_machine *machine, _Atomic uint64_t *word,
+                                    uint64_t n) {
+    if (machine->smp)
+        return atomic_fetch_add_explicit(word, n, memory_order_acq_rel);
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, old + n, memory_order_relaxed);
+    return old;
+}
+
+/* Adds to a sum, and keeps the highest value it has had. */
+static inline void vm_sum_add(const struct vm_machine *machine, _Atomic uint64_t *sum,
+                              _Atomic uint64_t *peak, uint64_t n) {
+    uint64_t now = vm_fetch_add(machine, sum, n) + n;
+    uint64_t top = atomic_load_explicit(peak, memory_order_relaxed);
+    while (now > top && !atomic_compare_exchange_weak_explicit(peak, &top, now, memory_order_relaxed,
+                                                               memory_order_relaxed)) {
+    }
+}
+
+static inline void vm_sum_subtract(const struct vm_machine *machine, _Atomic uint64_t *sum, uint64_t n) {
+    vm_fetch_add(machine, sum, (uint64_t)0 - n);
+}
+
+static inline void vm_link_init(struct vm_link *head) {
+    head->next = head->previous = head;
+}
+
+static inline bool vm_link_empty(const struct vm_link *head) {
+    return head->next == head;
+}
+
+static inline void vm_link_add(struct vm_link *head, struct vm_link *link) {
+    link->next = head->next;
+    link->previous = head;
+    head->next->previous = link;
+    head->next = link;
+}
+
+static inline void vm_link_add_last(struct vm_link *head, struct vm_link *link) {
+    vm_link_add(head->previous, link);
+}
+
+static inline void vm_link_remove(struct vm_link *link) {
+    link->previous->next = link->next;
+    link->next->previous = link->previous;
+    link->next = link->previous = link;
+}
+
+#define vm_link_entry(link, type, member) ((type *)((char *)(link)-offsetof(type, member)))
+
+#endif

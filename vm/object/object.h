@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * object.h - objects own pages that several spaces may map: files and shared memory.
+ *
+ *   object.c    life, size, truncation
+ *   pages.c     the page cache: finding pages, bringing them in, writing them back
+ *   radix.c     page offset -> page, or swap slot of an evicted shared-memory page
+ *   index*.c    the areas that map the object (index.h)
+ *   swap.c      swap slots and the swap cache (swap.h)
+ *
+ * A cached page holds one reference for the cache. Its identity (object, index) changes only with
+ * the page lock held; its place in the cache also needs the object's pages lock.
+ */
+#ifndef VM_OBJECT_H
+#define VM_OBJECT_H
+
+#include "vm/frame/frame.h"
+#include "vm/object/index.h"
+#include "vm/object/radix.h"
+
+enum vm_object_kind { VM_OBJECT_FILE, VM_OBJECT_SHM };
+
+struct vm_object {
+    struct vm_machine *machine;
+    uint64_t id;
+    enum vm_object_kind kind;
+    bool anonymous;               /* made by mmap for shared anonymous memory */
+    struct vm_backing *backing;   /* files only */
+    _Atomic uint64_t references;  /* the embedder's, and one for each area */
+    struct vm_link link;          /* machine->objects */
+
+    _Atomic uint64_t size;        /* bytes; changes under pages_lock */
+    struct vm_lock pages_lock;    /* VM_RANK_OBJECT_PAGES */
+    struct vm_radix pages;
+    uint64_t page_count;          /* pages in memory */
+    _Atomic uint32_t write_failed;/* a write-back failed since the last msync told */
+
+    struct vm_lock areas_lock;    /* VM_RANK_OBJECT_AREAS */
+    _Alignas(16) unsigned char areas[]; /* struct vm_area_index, of the machine's kind */
+};
+
+static inline struct vm_area_index *vm_object_areas(struct vm_object *object) {
+    return (struct vm_area_index *)object->areas;
+}
+
+static inline uint64_t vm_object_page_end(const struct vm_object *object) {
+    return (atomic_load_explicit(&object->size, memory_order_relaxed) + VM_PAGE_SIZE - 1) >> VM_PAGE_SHIFT;
+}
+
+int vm_objects_init(struct vm_machine *machine);
+void vm_objects_fini(struct vm_machine *machine); /* => no object is left */
+
+/* An area starts or ceases to map the object (or changes its range: out, change, in). */
+void vm_object_link_area(struct vm_object *object, struct vm_area *area);
+void vm_object_unlink_area(struct vm_object *object, struct vm_area *area);
+
+/*
+ * The object's page, read in or made if it is not in memory; locked, with a reference.
+ * => VM_SIGBUS beyond the end or when the backing failed, VM_OOM, VM_ENOMEM (as VM_OOM for faults).
+ * May sleep and reclaim.
+ */
+int vm_object_page(struct vm_object *object, uint64_t index, struct vm_page **page);
+
+/* Pages of [first, first + n) that are in memory and can be locked at once: pages[i] is such a page,
+ * locked and referenced, or NULL. Returns how many. Pages beyond the object's end are left out. */
+unsigned vm_object_pages_cached(struct vm_object *object, uint64_t first, unsigned n, struct vm_page **pages);
+
+/* Whether the page is in memory. */
+bool vm_object_page_resident(struct vm_object *object, uint64_t index);
+
+/* Writes a dirty file page to its backing. => locked, every entry write-protected or gone.
+ * VM_EIO: it stays dirty, and the object remembers. */
+int vm_object_page_write(struct vm_object *object, struct vm_page *page);
+
+/* Takes an unmapped page out of the cache; the caller's reference is left. => page locked */
+void vm_object_page_remove(struct vm_object *object, struct vm_page *page);
+
+/* Shared memory: gives the page a swap slot and writes it there, then leaves the slot in the page's
+ * place in the cache. => page locked, unmapped. VM_ENOMEM: no slot. VM_EIO. */
+int vm_object_page_swap_out(struct vm_object *object, struct vm_page *page);
+
+/* Calls visit for each page in memory with first <= index <= last, locked and referenced. */
+typedef void vm_object_page_visit(struct vm_page *page, void *context);
+void vm_object_pages_each(struct vm_object *object, uint64_t first, uint64_t last, vm_object_page_visit *visit,
+                          void *context);
+
+/*
+ * Upcall: clears every entry that maps the object's pages from `first` on, private copies too.
+ * Offered by space/ and called by vm_object_truncate() through the areas index.
+ */
+void vm_object_unmap_from(struct vm_object *object, uint64_t first);
+
+/* For tests: cache, counts and areas agree. Counts differences. */
+uint64_t vm_object_check(struct vm_object *object);
+
+#endif

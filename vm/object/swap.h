@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * swap.h - swap space: slots of one page each, and the swap cache.
+ *
+ * A slot is kept alive by entries that name it (page-table entries, and shared-memory objects) and
+ * by the swap cache. While a page is in the swap cache (VM_PAGE_SWAPCACHE), page->swap is its slot
+ * and the cache holds one reference to the page; the slot leads back to the page, so that all who
+ * fault on the slot find one page. A slot nobody names and whose page nobody else needs is freed
+ * at once: vm_swap_free() and vm_swap_cache_drop_unused() see to it.
+ *
+ * Slots are numbered from 1. Counts are kept in chunks of 512 slots, made when first used.
+ */
+#ifndef VM_SWAP_H
+#define VM_SWAP_H
+
+#include "vm/frame/frame.h"
+
+int vm_swap_init(struct vm_machine *machine); /* VM_OK at once when there is no swap */
+void vm_swap_fini(struct vm_machine *machine);
+
+/* n more entries name the slot. */
+void vm_swap_duplicate(struct vm_machine *machine, uint32_t slot, uint32_t n);
+
+/* An entry no longer names the slot. */
+void vm_swap_free(struct vm_machine *machine, uint32_t slot);
+
+/* How many entries name the slot. */
+uint32_t vm_swap_count(struct vm_machine *machine, uint32_t slot);
+
+/* Gives the page a slot and puts it into the swap cache, marked dirty: it differs from the slot.
+ * => page locked, VM_ENOMEM: no slot free */
+int vm_swap_cache_add(struct vm_machine *machine, struct vm_page *page);
+
+/* Takes the page out; frees the slot if no entry names it. The cache's reference is dropped.
+ * => page locked; the caller or an entry holds the page */
+void vm_swap_cache_remove(struct vm_machine *machine, struct vm_page *page);
+
+/* After the page's last mapping went: takes it out if no entry names its slot. Drops the cache's
+ * reference then, which may free the page. => the caller may hold the page or not */
+void vm_swap_cache_drop_unused(struct vm_machine *machine, struct vm_page *page);
+
+/* The slot's page, if it is in memory; with a reference. NULL if not. */
+struct vm_page *vm_swap_cache_find(struct vm_machine *machine, uint32_t slot);
+
+/* The slot's page, read in if need be; locked, with a reference, in the swap cache.
+ * => VM_OOM, VM_ENOMEM, VM_SIGBUS when the backing failed. May sleep and reclaim. */
+int vm_swap_in(struct vm_machine *machine, uint32_t slot, struct vm_page **page);
+
+/* Writes the page to its slot; clean afterwards. => page locked, in the swap cache. VM_EIO: stays dirty */
+int vm_swap_write(struct vm_machine *machine, struct vm_page *page);
+
+/* The slot's contents from wherever they are, without changing anything. => VM_EIO */
+int vm_swap_peek(struct vm_machine *machine, uint32_t slot, void *page);
+
+/* Slots in use now. */
+uint64_t vm_swap_used(const struct vm_machine *machine);
+
+/* For tests: the sum of counts must equal `entries`, the entries found by scanning. Counts differences. */
+uint64_t vm_swap_check(struct vm_machine *machine, uint64_t entries);
+
+#endif

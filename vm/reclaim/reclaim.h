@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * reclaim.h - taking pages away from everyone who maps them.
+ *
+ *   scan.c      which pages: the lists, aged by referenced bits found through the reverse map
+ *   pageout.c   one page: unmap it everywhere, write it out, free it
+ */
+#ifndef VM_RECLAIM_H
+#define VM_RECLAIM_H
+
+#include "vm/space/space.h"
+
+/* machine->shortage: frees up to `frames` frames, trying ever harder; 0 if nothing can be freed. */
+uint64_t vm_reclaim_frames(struct vm_machine *machine, uint64_t frames);
+
+enum vm_pageout {
+    VM_PAGEOUT_FREED,   /* the frame is free */
+    VM_PAGEOUT_KEPT,    /* locked in memory, in use, or nowhere to write to */
+    VM_PAGEOUT_FAILED,  /* the backing failed; the page stays */
+};
+
+/* Unmaps the page everywhere, writes it out if it is dirty, and frees it. => the caller's reference
+ * goes with it; page not locked, not LISTED; put back on its list unless FREED */
+enum vm_pageout vm_pageout_page(struct vm_machine *machine, struct vm_page *page);
+
+/* What the entries of a page say, gathered in one walk: accessed bits are cleared, dirty bits only seen. */
+struct vm_page_use {
+    unsigned accessed;
+    bool locked;     /* some area that maps it is mlocked */
+};
+/* => page locked */
+struct vm_page_use vm_page_age(struct vm_machine *machine, struct vm_page *page);
+
+/* Write-protects and cleans every entry of an object's page; the page takes over their dirty bits.
+ * Returns whether the page is dirty now. => page locked */
+bool vm_page_collect_dirty(struct vm_machine *machine, struct vm_page *page);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * design.h - the interface of a reverse-mapping design: given a page, find the entries that map it.
+ *
+ * A design is one `const struct vm_design` in one file. The engine calls it when entries, areas and
+ * spaces come and go, and does not know which one it is. Entries are spoken of in runs, so that a
+ * design that keeps nothing per page is not called once per page: it leaves those calls NULL.
+ *
+ * What the engine keeps for every design: the page's map count, which is the number of entries that
+ * name it; VM_PAGE_ANON; object and index of object pages; index of anonymous pages (area.h's linear
+ * rule, set before born()). What a design may use besides: page->owner (of anonymous pages),
+ * page->rmap, VM_PAGE_DESIGN_0 and _1, area_bytes behind each area, space_bytes behind each space,
+ * machine->design_data. Its records come zeroed.
+ *
+ * Entries that are not present, or map a VM_PAGE_RESERVED frame, may stand in a run; designs skip
+ * them.
+ *
+ * Rules (docs/locking.md has the whole order):
+ *   run calls     the leaf table's lock is held (both leaves' for duplicate and moved); entry and
+ *                 count change in that same section. No call may allocate, except from its reserve.
+ *   area calls    space lock held for writing, no spinning lock held; may allocate.
+ *                 area_prepare: for reading is enough, so two may come at once.
+ *   walk          page lock held by the caller, no spinning lock; the page has a reference.
+ */
+#ifndef VM_DESIGN_H
+#define VM_DESIGN_H
+
+#include <objrmap/rmap.h>
+
+#include "vm/frame/frame.h"
+#include "vm/space/area.h"
+#include "vm/table/table.h"
+
+struct vm_space;
+
+/* `count` consecutive entries of one leaf table, all of one area. */
+struct vm_run {
+    struct vm_area *area;
+    struct vm_table *table;
+    uint64_t address;      /* of the first */
+    unsigned first, count; /* where in the table */
+    const vm_pte *entries; /* their values: as installed, or for remove and moved as they were */
+};
+
+/* Records set aside before the table lock is taken, for the mappings to come. */
+struct vm_reserve {
+    void *records; /* the design's, linked its own way */
+    unsigned count;
+};
+
+/* Why an anonymous page gets its first mapping. */
+enum vm_birth {
+    VM_BIRTH_NEW,     /* nobody else can know the page: fresh, or a private copy */
+    VM_BIRTH_RETURNED /* from swap: relatives may hold swap entries for the same page */
+};
+
+/* One entry found by a walk, its table's lock held. */
+struct vm_mapping {
+    struct vm_area *area;
+    uint64_t address;
+    struct vm_leaf leaf;
+    vm_pte_slot *entry;
+};
+
+enum vm_step {
+    VM_STEP_ON,       /* go on */
+    VM_STEP_STOP,     /* stop the walk */
+    VM_STEP_UNMAPPED  /* the visitor has cleared the entry and its count: forget it, and go on */
+};
+
+typedef enum vm_step vm_mapping_visit(const struct vm_mapping *mapping, void *context);
+
+enum vm_walk_kind {
+    VM_WALK_ALL,   /* must see every entry: waits for the locks it needs */
+    VM_WALK_TRY    /* may miss some: gives up where a lock is held */
+};
+
+enum vm_walked { VM_WALKED_ALL, VM_WALKED_SOME };
+
+struct vm_design {
+    struct vm_design_info info; /* area_bytes and space_bytes are what it gets behind areas and spaces */
+
+    int (*init)(struct vm_machine *machine); /* VM_ENOMEM */
+    void (*fini)(struct vm_machine *machine);
+
+    /* ---- spaces; `parent` is NULL unless forked. emptied: exec; ended: the space goes. */
+    int (*space_created)(struct vm_space *space, struct vm_space *parent);
+    int (*space_emptied)(struct vm_space *space);
+    void (*space_ended)(struct vm_space *space);
+
+    /* ---- areas */
+
+    /* The area is about to get an anonymous page. VM_ENOMEM */
+    int (*area_prepare)(struct vm_area *area);
+    /* `child` is the parent's area copied to the forked space; its entries come afterwards. VM_ENOMEM */
+    int (*area_forked)(struct vm_area *parent, struct vm_area *child);
+    /* `copy` will hold some of the area's pages, with the same indexes: split, mremap. VM_ENOMEM */
+    int (*area_copied)(struct vm_area *area, struct vm_area *copy);
+    /* Whether the two neighbours, alike otherwise, may become one, as far as their pages go. */
+    bool (*area_mergeable)(const struct vm_area *lower, const struct vm_area *upper);
+    /* `kept` takes over the pages of `gone`, which ends next. => area_mergeable */
+    void (*area_merged)(struct vm_area *kept, struct vm_area *gone);
+    /* The area's range changes: once before, once after. */
+    void (*area_changing)(struct vm_area *area);
+    void (*area_changed)(struct vm_area *area);
+    /* The area has no entries any more, and goes. */
+    void (*area_ended)(struct vm_area *area);
+
+    /* ---- runs */
+
+    /* Sets aside what `mappings` more mappings may need, on top of what is there. VM_ENOMEM */
+    int (*reserve)(struct vm_machine *machine, struct vm_reserve *reserve, unsigned mappings);
+    void (*unreserve)(struct vm_machine *machine, struct vm_reserve *reserve);
+
+    /* An anonymous page gets its first mapping, in this area: now, before add(). => area_prepare */
+    void (*born)(struct vm_area *area, struct vm_page *page, enum vm_birth birth);
+    void (*add)(const struct vm_run *run, struct vm_reserve *reserve);
+    void (*remove)(const struct vm_run *run);
+    void (*duplicate)(const struct vm_run *parent, const struct vm_run *child, struct vm_reserve *reserve);
+    /* Entries have moved within the space, from one table (or place) to another. */
+    void (*moved)(const struct vm_run *from, const struct vm_run *to);
+
+    /* ---- pages */
+
+    /* Shows every entry that maps the page to `visit`. */
+    enum vm_walked (*walk)(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
+                           vm_mapping_visit *visit, void *context);
+
+    /* For tests: the design's own structures are in order. Counts differences. */
+    uint64_t (*check)(struct vm_machine *machine);
+};
+
+/* By name; NULL if there is none of this name. */
+const struct vm_design *vm_design_named(const char *name);
+
+/* ---- rmap.c: what designs share, and what the engine calls */
+
+/* Does the area map this page where the linear rule says? If so, calls visit with the entry's table
+ * locked, and counts a hit, else an empty walk. => area covers the page's index */
+enum vm_step vm_rmap_try_area(struct vm_machine *machine, struct vm_area *area, struct vm_page *page,
+                              vm_mapping_visit *visit, void *context);
+
+/* Walks the object's areas by its index: how object pages are found by every object-based design. */
+enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
+                                   vm_mapping_visit *visit, void *context);
+
+/* The machine's design, asked for a page; nothing to do (and no walk counted) if its map count is 0.
+ * => page locked, referenced */
+enum vm_walked vm_rmap_walk(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
+                            vm_mapping_visit *visit, void *context);
+
+/* How the engine calls a design whose answer to most events is nothing at all. */
+static inline int vm_rmap_prepare(struct vm_machine *machine, struct vm_area *area) {
+    return machine->design->area_prepare ? machine->design->area_prepare(area) : VM_OK;
+}
+
+static inline int vm_rmap_reserve(struct vm_machine *machine, struct vm_reserve *reserve, unsigned mappings) {
+    return machine->design->reserve ? machine->design->reserve(machine, reserve, mappings) : VM_OK;
+}
+
+static inline void vm_rmap_unreserve(struct vm_machine *machine, struct vm_reserve *reserve) {
+    if (machine->design->unreserve)
+        machine->design->unreserve(machine, reserve);
+}
+
+static inline void vm_rmap_born(struct vm_machine *machine, struct vm_area *area, struct vm_page *page,
+                                enum vm_birth birth) {
+    if (machine->design->born)
+        machine->design->born(area, page, birth);
+}
+
+static inline void vm_rmap_add(struct vm_machine *machine, const struct vm_run *run, struct vm_reserve *reserve) {
+    if (machine->design->add)
+        machine->design->add(run, reserve);
+}
+
+static inline void vm_rmap_remove(struct vm_machine *machine, const struct vm_run *run) {
+    if (machine->design->remove)
+        machine->design->remove(run);
+}
+
+static inline void vm_rmap_duplicate(struct vm_machine *machine, const struct vm_run *parent,
+                                     const struct vm_run *child, struct vm_reserve *reserve) {
+    if (machine->design->duplicate)
+        machine->design->duplicate(parent, child, reserve);
+}
+
+static inline void vm_rmap_moved(struct vm_machine *machine, const struct vm_run *from, const struct vm_run *to) {
+    if (machine->design->moved)
+        machine->design->moved(from, to);
+}
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * area.h - an area: a range of a space's addresses that maps one thing with one protection.
+ *
+ * The linear rule: the page at `address` has index (address - start) / PAGE + pgoff, in the object
+ * or, for anonymous memory, in the area's own numbering. Anonymous areas begin with pgoff = start /
+ * PAGE; splitting, merging, growing and moving keep every page's index as it is. A private mapping
+ * of an object holds both kinds of pages: the object's, and private copies with the same index.
+ *
+ * Behind the struct lie the records of the object's index (vm_area_index_record) and of the
+ * reverse-mapping design (vm_area_design_record), in sizes that those tell.
+ *
+ * Everything here changes with the space lock held for writing; `start`, `pgoff` and the tree also
+ * need space->areas_lock, and a growing stack changes under the space lock held for reading plus that.
+ */
+#ifndef VM_AREA_H
+#define VM_AREA_H
+
+#include "vm/machine.h"
+#include "vm/tree/tree.h"
+
+struct vm_object;
+struct vm_space;
+
+enum vm_area_flag {
+    /* the low three bits are enum vm_protection */
+    VM_AREA_READ = VM_PROT_READ,
+    VM_AREA_WRITE = VM_PROT_WRITE,
+    VM_AREA_EXEC = VM_PROT_EXEC,
+    VM_AREA_PROTECTION = 7,
+    VM_AREA_SHARED = 1u << 3,
+    VM_AREA_GROWSDOWN = 1u << 4,
+    VM_AREA_LOCKED = 1u << 5,
+    VM_AREA_DONTFORK = 1u << 6,
+    VM_AREA_RANDOM = 1u << 7,
+    VM_AREA_SEQUENTIAL = 1u << 8,
+    VM_AREA_HUGEPAGE = 1u << 9,   /* advice, kept so that areas split and merge as Linux's do */
+    VM_AREA_NOHUGEPAGE = 1u << 10,
+    VM_AREA_HAS_ANON = 1u << 11,  /* has had an anonymous page: fork must copy its entries */
+};
+
+/* Flags in which two areas may differ and still be one. */
+#define VM_AREA_MERGE_IGNORES VM_AREA_HAS_ANON
+
+struct vm_area {
+    struct vm_tree_node node;
+    uint64_t start, end;
+    uint64_t gap;         /* free bytes between this area and the one before (or 0) */
+    uint64_t largest_gap; /* in this subtree */
+    uint64_t pgoff;
+    uint32_t flags;
+    struct vm_space *space;
+    struct vm_object *object; /* NULL: anonymous; holds a reference */
+};
+
+static inline void *vm_area_index_record(const struct vm_machine *machine, struct vm_area *area) {
+    return (char *)area + machine->area_index_offset;
+}
+
+static inline void *vm_area_design_record(const struct vm_machine *machine, struct vm_area *area) {
+    return (char *)area + machine->area_design_offset;
+}
+
+static inline uint64_t vm_area_pages(const struct vm_area *area) {
+    return (area->end - area->start) >> VM_PAGE_SHIFT;
+}
+
+static inline uint64_t vm_area_page_index(const struct vm_area *area, uint64_t address) {
+    return ((address - area->start) >> VM_PAGE_SHIFT) + area->pgoff;
+}
+
+/* The last page offset the area covers. */
+static inline uint64_t vm_area_last_index(const struct vm_area *area) {
+    return area->pgoff + vm_area_pages(area) - 1;
+}
+
+static inline bool vm_area_covers(const struct vm_area *area, uint64_t index) {
+    return index >= area->pgoff && index - area->pgoff < vm_area_pages(area);
+}
+
+/* => vm_area_covers(area, index) */
+static inline uint64_t vm_area_address_of(const struct vm_area *area, uint64_t index) {
+    return area->start + ((index - area->pgoff) << VM_PAGE_SHIFT);
+}
+
+static inline bool vm_area_shared(const struct vm_area *area) {
+    return (area->flags & VM_AREA_SHARED) != 0;
+}
+
+static inline unsigned vm_area_protection(const struct vm_area *area) {
+    return area->flags & VM_AREA_PROTECTION;
+}
+
+#endif

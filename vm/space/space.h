@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * space.h - an address space: its areas, its page tables, and the calls that change them.
+ *
+ *   space.c     life of a space
+ *   areas.c     the tree of areas: finding, gaps, inserting, splitting, merging
+ *   map.c       mmap, munmap, brk, remap_file_pages
+ *   protect.c   mprotect
+ *   move.c      mremap
+ *   advise.c    madvise
+ *   memlock.c   mlock, munlock
+ *   sync.c      msync, mincore
+ *   zap.c       clearing entries of a range, and freeing what they mapped
+ *   fork.c      fork, exec, exit
+ *   look.c      views for reports and tests (objrmap/rmap.h)
+ */
+#ifndef VM_SPACE_H
+#define VM_SPACE_H
+
+#include "vm/object/object.h"
+#include "vm/rmap/design.h"
+#include "vm/space/area.h"
+#include "vm/table/table.h"
+
+struct vm_space {
+    struct vm_machine *machine;
+    uint64_t id;
+    struct vm_link link;       /* machine->spaces */
+    struct vm_rwlock lock;     /* VM_RANK_SPACE: everything below */
+
+    struct vm_table *root;
+    struct vm_lock areas_lock; /* VM_RANK_AREAS: see area.h */
+    struct vm_tree areas;
+    struct vm_area *last_found;/* the area found last; a hint, one CPU's guess is as good as another's */
+    uint64_t area_count;
+    uint64_t mapped_pages, locked_pages;
+    uint64_t heap_start, heap_end;
+    /* Set by reclaim, which may not free tables itself, when it emptied one: prune when convenient. */
+    _Atomic uint32_t empty_tables;
+};
+
+static inline void *vm_space_design_record(struct vm_space *space) {
+    return (char *)space + space->machine->space_design_offset;
+}
+
+int vm_spaces_init(struct vm_machine *machine);
+void vm_spaces_fini(struct vm_machine *machine); /* => no space is left */
+
+/* A space with a root table and nothing else, not yet in machine->spaces. => VM_ENOMEM, VM_OOM */
+int vm_space_allocate(struct vm_machine *machine, uint64_t id, struct vm_space *parent, struct vm_space **space);
+/* => no area is left */
+void vm_space_free(struct vm_space *space);
+
+/* ---- areas.c. All => space lock held; for changes, for writing. */
+
+/* The area that holds the address, or the first one after it; NULL if there is none. */
+struct vm_area *vm_area_find(struct vm_space *space, uint64_t address);
+/* The area that holds the address; NULL if none does. */
+struct vm_area *vm_area_at(struct vm_space *space, uint64_t address);
+struct vm_area *vm_area_first(struct vm_space *space);
+struct vm_area *vm_area_next(struct vm_area *area);
+struct vm_area *vm_area_previous(struct vm_area *area);
+
+/* The highest gap of `length` bytes within [low, high); VM_ENOMEM. */
+int vm_area_gap(struct vm_space *space, uint64_t length, uint64_t low, uint64_t high, uint64_t *address);
+
+/* An area in no tree; takes a reference to the object. NULL: no memory. Free drops the reference. */
+struct vm_area *vm_area_allocate(struct vm_space *space, uint64_t start, uint64_t end, uint32_t flags,
+                                 struct vm_object *object, uint64_t pgoff);
+void vm_area_free(struct vm_area *area);
+
+/* Into the space's tree and the object's index; and out. Counts areas and pages of the space. */
+void vm_area_insert(struct vm_area *area);
+void vm_area_remove(struct vm_area *area);
+
+/* Changes an inserted area's range; `pgoff` goes with its start. */
+void vm_area_set_range(struct vm_area *area, uint64_t start, uint64_t end, uint64_t pgoff);
+
+/* Cuts the area at the address: it keeps what lies below, *upper is the new area above.
+ * => VM_ENOMEM: nothing changed */
+int vm_area_split(struct vm_area *area, uint64_t address, struct vm_area **upper);
+
+/* Cuts areas so that no area lies across `start` or `end`. => VM_ENOMEM: cuts made stay, harmless. */
+int vm_area_cut(struct vm_space *space, uint64_t start, uint64_t end);
+
+/* Joins every pair of neighbours that meet within [start, end] and could be one. */
+void vm_area_merge(struct vm_space *space, uint64_t start, uint64_t end);
+
+/* Whether the two, which meet, differ in nothing that a program could see. (A design may still
+ * refuse to join them.) */
+bool vm_area_alike(const struct vm_area *lower, const struct vm_area *upper);
+
+/* ---- zap.c */
+
+/*
+ * Unmapping in batches: frames that lost their last entry are freed only after their translations
+ * are flushed.
+ */
+struct vm_gather {
+    struct vm_space *space;
+    uint64_t start, end; /* to flush */
+    unsigned count;
+    struct vm_page *pages[64];
+};
+
+void vm_gather_init(struct vm_gather *gather, struct vm_space *space);
+void vm_gather_finish(struct vm_gather *gather);
+
+/* Clears the entries of a part of the area, and lets go of what they mapped: pages and swap slots.
+ * => the area is still known to the design; space lock held, for reading at least. */
+void vm_zap(struct vm_area *area, uint64_t start, uint64_t end, struct vm_gather *gather);
+
+/* Unmaps and frees whole areas: [start, end) becomes empty. => cut at both ends; cannot fail;
+ * space lock held for writing */
+void vm_unmap_range(struct vm_space *space, uint64_t start, uint64_t end);
+
+/* ---- map.c, for its neighbours. => space lock held for writing */
+
+int vm_munmap_locked(struct vm_space *space, uint64_t start, uint64_t end);
+int vm_mmap_locked(struct vm_space *space, uint64_t start, uint64_t end, uint32_t flags,
+                   struct vm_object *object, uint64_t pgoff);
+/* A place for `length` bytes: the hint if it is free, else the highest gap. */
+int vm_mmap_place(struct vm_space *space, uint64_t hint, uint64_t length, uint64_t *start);
+
+/* Faults every page of the range in, for writing where the area is private and writable.
+ * => space lock held. Returns the first failure. */
+int vm_populate(struct vm_space *space, uint64_t start, uint64_t end);
+
+/* Rounds [address, address + length) up to pages; VM_EINVAL if unaligned, or it wraps or leaves
+ * the address range. */
+int vm_range_check(uint64_t address, uint64_t length, uint64_t *end);
+
+/* For tests: areas ordered, gaps, counts, tree. Counts differences. */
+uint64_t vm_space_check(struct vm_space *space);
+
+#endif
