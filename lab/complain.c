@@ -10,8 +10,7 @@
 
 enum { LONGEST_NAME = 32, NEAR_ENOUGH = 2 };
 
-void complain(const char *format, ...)
-{
+void complain(const char *format, ...) {
     va_list values;
     va_start(values, format);
     flockfile(stderr);
@@ -22,15 +21,13 @@ void complain(const char *format, ...)
     va_end(values);
 }
 
-static size_t smallest(size_t a, size_t b, size_t c)
-{
+static size_t smallest(size_t a, size_t b, size_t c) {
     size_t ab = a < b ? a : b;
     return ab < c ? ab : c;
 }
 
 /* Levenshtein's distance, one row at a time. */
-static size_t edit_distance(const char *a, const char *b)
-{
+static size_t edit_distance(const char *a, const char *b) {
     size_t a_length = strlen(a), b_length = strlen(b);
     size_t row[LONGEST_NAME + 1];
     if (a_length > LONGEST_NAME || b_length > LONGEST_NAME)
@@ -49,8 +46,7 @@ static size_t edit_distance(const char *a, const char *b)
     return row[b_length];
 }
 
-const char *nearest_name(const char *typed, const char *const *candidates)
-{
+const char *nearest_name(const char *typed, const char *const *candidates) {
     const char *best = NULL;
     size_t best_distance = NEAR_ENOUGH + 1;
     for (; *candidates; candidates++) {

@@ -20,8 +20,7 @@ static const struct command *const commands[] = {
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
-static void print_help(FILE *stream)
-{
+static void print_help(FILE *stream) {
     fputs("usage: objrmap COMMAND [ARGUMENT...]\n"
           "\n"
           "Records what real programs do to their memory, and runs it through a virtual memory\n"
@@ -30,22 +29,21 @@ static void print_help(FILE *stream)
           stream);
     for (int i = 0; i < COMMANDS; i++)
         fprintf(stream, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\n"
-          "`objrmap COMMAND --help` tells each command's options.\n"
-          "Exit codes: 0 all is well, 1 a difference or failure was found, 2 wrong usage or input.\n",
-          stream);
+    fputs(
+        "\n"
+        "`objrmap COMMAND --help` tells each command's options.\n"
+        "Exit codes: 0 all is well, 1 a difference or failure was found, 2 wrong usage or input.\n",
+        stream);
 }
 
-static const struct command *find_command(const char *name)
-{
+static const struct command *find_command(const char *name) {
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
     return NULL;
 }
 
-static int unknown_command(const char *name)
-{
+static int unknown_command(const char *name) {
     const char *names[COMMANDS + 1] = { NULL };
     for (int i = 0; i < COMMANDS; i++)
         names[i] = commands[i]->name;
@@ -58,8 +56,7 @@ static int unknown_command(const char *name)
 }
 
 /* `objrmap help CMD` is `objrmap CMD --help`. */
-static int help(int argc, char **argv)
-{
+static int help(int argc, char **argv) {
     if (argc < 2) {
         print_help(stdout);
         return EXIT_OK;
@@ -73,8 +70,7 @@ static int help(int argc, char **argv)
 }
 
 /* Output that did not reach its file is a failure even when the work went well. */
-static int finish(int code)
-{
+static int finish(int code) {
     if (fflush(stdout) != 0 || ferror(stdout)) {
         complain("cannot write the output; is the disk full or the reader gone?");
         return code == EXIT_OK ? EXIT_FOUND : code;
@@ -82,8 +78,7 @@ static int finish(int code)
     return code;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * line.h - one line of a trace becomes an event: the grammar, without memory of other lines.
+ *
+ * Blanks are spaces and tabs. Lines end with LF; a carriage return is an error, since a name before
+ * it would silently carry it.
+ */
+#ifndef OBJRMAP_LAB_TRACE_LINE_H
+#define OBJRMAP_LAB_TRACE_LINE_H
+
+#include "trace/event.h"
+
+#include <stddef.h>
+
+/*
+ * `line` is ended by '\n', which may be replaced by NUL to end a name. Fills in all but the dense
+ * indices and the line's number. On failure `error` says what is wrong and what was expected.
+ */
+bool trace_line_parse(char *line, struct trace_event *event, char *error, size_t error_bytes);
+
+/* How an event of this kind is written, as "u PID ADDR LEN"; NULL for an unknown letter. */
+const char *trace_line_form(enum event_kind kind);
+
+#endif
