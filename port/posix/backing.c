@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * files.c - backings: a file behind a descriptor, and memory that behaves like one.
+ * backing.c - a file behind a descriptor, and memory that behaves like one.
  *
  * Both cut the last page to their size. A file's size is read anew for each transfer that may touch
  * the end, since the embedder truncates files while they are mapped. Results are negative errno

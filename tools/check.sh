@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# check.sh - what `make check` runs: everything in a debug build, the same under the address and
+# undefined-behaviour sanitizers, and a build by clang. Warnings are errors.
+# Each configuration's results are left in build/NAME/results.xml.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+jobs=${JOBS:-$(nproc 2>/dev/null || echo 2)}
+logs=build/check
+failed=""
+mkdir -p $logs
+rm -f build/*/results.xml
+
+# build PRESET - the output appears when it fails, and always when warnings would be lost.
+build() {
+    echo "== $1: build"
+    if cmake --preset "$1" -DOBJRMAP_WERROR=ON >"$logs/$1.log" 2>&1 &&
+        cmake --build "build/$1" -j "$jobs" >>"$logs/$1.log" 2>&1; then
+        return 0
+    fi
+    tail -n 60 "$logs/$1.log"
+    echo "== $1: the build failed; all of its output is in $logs/$1.log"
+    failed="$failed $1"
+    return 1
+}
+
+# run_tests PRESET CTEST-OPTION...
+run_tests() {
+    preset=$1
+    shift
+    echo "== $preset: tests"
+    ctest --test-dir "build/$preset" -j "$jobs" --no-tests=error --output-on-failure \
+        --output-junit results.xml "$@" || failed="$failed $preset"
+}
+
+build debug && run_tests debug
+# `once` marks tests of the checkout itself, which a sanitizer cannot change.
+build asan && run_tests asan -LE once
+build clang && run_tests clang -LE once
+
+if [ -n "$failed" ]; then
+    echo "== failed:$failed"
+    exit 1
+fi
+echo "== all is well"
