@@ -43,6 +43,9 @@ enum vm_rank {
 
 const char *vm_rank_name(enum vm_rank rank);
 
+/* For assertions: this CPU holds no spinning lock. Always true where ranks are not checked. */
+bool vm_may_sleep(struct vm_machine *machine);
+
 struct vm_lock {
     _Atomic uint32_t word; /* 0 free, 1 held */
 };
