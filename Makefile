@@ -5,8 +5,8 @@
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export JOBS
-MAKEFLAGS += --no-print-directory
-unexport MAKEFLAGS
+# CMake's make is not a part of this one: it gets its own number of jobs.
+unexport MAKEFLAGS MAKELEVEL
 
 .PHONY: all check demo bench install format docs clean help
 
