@@ -136,9 +136,28 @@ const struct vm_design *vm_design_named(const char *name);
 /* ---- rmap.c: what designs share, and what the engine calls */
 
 /* Does the area map this page where the linear rule says? If so, calls visit with the entry's table
- * locked, and counts a hit, else an empty walk. => area covers the page's index */
+ * locked, and counts a hit, else an empty walk. => area covers the page's index; its space's
+ * areas_lock is held, so that neither the area nor its tables go */
 enum vm_step vm_rmap_try_area(struct vm_machine *machine, struct vm_area *area, struct vm_page *page,
                               vm_mapping_visit *visit, void *context);
+
+/* The area that holds the address, or NULL. For walkers: => areas_lock held, space lock not needed */
+struct vm_area *vm_rmap_area_at(struct vm_space *space, uint64_t address);
+
+/* A walk over areas that may map the page, for designs that know areas, not entries. */
+struct vm_area_walk {
+    struct vm_machine *machine;
+    struct vm_page *page;
+    enum vm_walk_kind kind;
+    vm_mapping_visit *visit;
+    void *context;
+    uint32_t kept;         /* entries shown and still there */
+    enum vm_walked walked; /* the result so far */
+};
+
+/* Looks at the next area. False ends the walk: the visitor said so, or every entry has been found.
+ * => a lock is held that the area must wait for before it ends */
+bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area);
 
 /* Walks the object's areas by its index: how object pages are found by every object-based design. */
 enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
@@ -148,6 +167,10 @@ enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *p
  * => page locked, referenced */
 enum vm_walked vm_rmap_walk(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
                             vm_mapping_visit *visit, void *context);
+
+/* The same for onlookers: leaves the machine's counts as they were. */
+enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page, vm_mapping_visit *visit,
+                            void *context);
 
 /* How the engine calls a design whose answer to most events is nothing at all. */
 static inline int vm_rmap_prepare(struct vm_machine *machine, struct vm_area *area) {

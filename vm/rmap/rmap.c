@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rmap.c - which designs there are, asking one about a page, and walking areas on behalf of those
+ * that know areas instead of entries.
+ *
+ * How a walker may look into a space whose lock it does not hold:
+ *
+ *   page lock                     the page keeps its identity
+ *     object's areas, or anon     the area stays linked, so it and its space are there
+ *       space->areas_lock         the area keeps its range, and no table of the space is freed
+ *         table lock              the entry is looked at, shown, perhaps cleared
+ *
+ * When a walk may stop early. Once as many entries have been found as the page's map count tells,
+ * the rest of the areas need not be asked. That is exact while no other CPU can change the count;
+ * otherwise an entry that went meanwhile would be taken for the one not seen yet, so on a machine of
+ * many CPUs a walk that must see all goes to the end, unless the count itself is down to zero.
+ */
+#include "vm/object/object.h"
+#include "vm/rmap/design.h"
+#include "vm/space/space.h"
+
+extern const struct vm_design vm_design_pte_chain, vm_design_anon_vma;
+
+/* In the order of their history. */
+static const struct vm_design *const designs[] = { &vm_design_pte_chain, &vm_design_anon_vma };
+
+#define DESIGNS (sizeof designs / sizeof designs[0])
+
+static bool same_name(const char *a, const char *b) {
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+const struct vm_design *vm_design_named(const char *name) {
+    for (size_t i = 0; i < DESIGNS; i++)
+        if (same_name(designs[i]->info.name, name))
+            return designs[i];
+    return NULL;
+}
+
+void vm_design_each(void (*visit)(const struct vm_design_info *design, void *context),
+                    void *context) {
+    for (size_t i = 0; i < DESIGNS; i++)
+        visit(&designs[i]->info, context);
+}
+
+/* ---------------------------------------------------------------- areas */
+
+struct vm_area *vm_rmap_area_at(struct vm_space *space, uint64_t address) {
+    struct vm_tree_node *node = space->areas.root;
+
+    while (node) {
+        struct vm_area *area = vm_tree_entry(node, struct vm_area, node);
+        if (address < area->start)
+            node = node->child[VM_TREE_LEFT];
+        else if (address >= area->end)
+            node = node->child[VM_TREE_RIGHT];
+        else
+            return area;
+    }
+    return NULL;
+}
+
+static enum vm_step try_area(struct vm_machine *machine, struct vm_area *area, struct vm_page *page,
+                             vm_mapping_visit *visit, void *context, bool *hit) {
+    uint64_t address = vm_area_address_of(area, page->index);
+    enum vm_step step = VM_STEP_ON;
+    struct vm_leaf leaf;
+
+    *hit = false;
+    if (vm_table_find(machine, area->space->root, address, &leaf)) {
+        vm_pte_slot *entry = &leaf.entries[vm_table_index(address, 0)];
+
+        vm_lock(machine, &leaf.table->lock, VM_RANK_TABLE);
+        vm_pte value = vm_pte_read(entry);
+        *hit = vm_pte_present(value) && vm_pte_frame(value) == vm_page_frame(machine, page);
+        if (*hit) {
+            struct vm_mapping mapping = { area, address, leaf, entry };
+            step = visit(&mapping, context);
+        }
+        vm_unlock(machine, &leaf.table->lock, VM_RANK_TABLE);
+    }
+    if (*hit)
+        vm_count(machine, rmap.hits, 1);
+    else
+        vm_count(machine, rmap.empty_walks, 1);
+    return step;
+}
+
+enum vm_step vm_rmap_try_area(struct vm_machine *machine, struct vm_area *area,
+                              struct vm_page *page, vm_mapping_visit *visit, void *context) {
+    bool hit;
+    return try_area(machine, area, page, visit, context, &hit);
+}
+
+static bool found_all(const struct vm_area_walk *walk) {
+    uint32_t mappings = vm_page_mapcount(walk->page);
+
+    if (walk->kind == VM_WALK_ALL && walk->machine->smp)
+        return mappings == 0;
+    return walk->kept >= mappings;
+}
+
+static bool lock_areas(struct vm_area_walk *walk, struct vm_space *space) {
+    if (walk->kind == VM_WALK_TRY)
+        return vm_trylock(walk->machine, &space->areas_lock, VM_RANK_AREAS);
+    vm_lock(walk->machine, &space->areas_lock, VM_RANK_AREAS);
+    return true;
+}
+
+bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area) {
+    struct vm_machine *machine = walk->machine;
+    enum vm_step step = VM_STEP_ON;
+    bool hit = false;
+
+    if (!lock_areas(walk, area->space)) {
+        walk->walked = VM_WALKED_SOME;
+        return true;
+    }
+    if (vm_area_covers(area, walk->page->index))
+        step = try_area(machine, area, walk->page, walk->visit, walk->context, &hit);
+    else
+        vm_count(machine, rmap.range_rejects, 1);
+    vm_unlock(machine, &area->space->areas_lock, VM_RANK_AREAS);
+
+    if (hit && step != VM_STEP_UNMAPPED)
+        walk->kept++;
+    return step != VM_STEP_STOP && !found_all(walk);
+}
+
+static bool visit_object_area(struct vm_area *area, void *context) {
+    return vm_rmap_walk_area(context, area);
+}
+
+enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *page,
+                                   enum vm_walk_kind kind, vm_mapping_visit *visit, void *context) {
+    struct vm_object *object = page->object;
+    struct vm_area_walk walk = { .machine = machine,
+                                 .page = page,
+                                 .kind = kind,
+                                 .visit = visit,
+                                 .context = context,
+                                 .walked = VM_WALKED_ALL };
+
+    if (kind == VM_WALK_ALL)
+        vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+    else if (!vm_trylock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS))
+        return VM_WALKED_SOME;
+    machine->index_kind->each(machine, vm_object_areas(object), page->index, page->index,
+                              visit_object_area, &walk);
+    vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+    return walk.walked;
+}
+
+/* ---------------------------------------------------------------- asking about a page */
+
+enum vm_walked vm_rmap_walk(struct vm_machine *machine, struct vm_page *page,
+                            enum vm_walk_kind kind, vm_mapping_visit *visit, void *context) {
+    if (vm_page_mapcount(page) == 0)
+        return VM_WALKED_ALL;
+    vm_count(machine, rmap.walks, 1);
+    return machine->design->walk(machine, page, kind, visit, context);
+}
+
+enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page,
+                            vm_mapping_visit *visit, void *context) {
+    struct vm_stats *counts = &vm_this_cpu(machine)->counts;
+    struct vm_stats before = *counts;
+    enum vm_walked walked = vm_rmap_walk(machine, page, VM_WALK_ALL, visit, context);
+
+    counts->rmap = before.rmap;
+    return walked;
+}
+
+/* A reference to the frame's page, unless it is free, or not a page that can be mapped. */
+static struct vm_page *hold_page(struct vm_machine *machine, uint64_t frame) {
+    if (frame >= machine->config.frames || !machine->sections[frame >> VM_SECTION_SHIFT].pages)
+        return NULL;
+    struct vm_page *page = vm_page_of(machine, frame);
+    uint64_t counts = vm_page_counts(page);
+
+    do {
+        if (counts == 0 || vm_page_is(page, VM_PAGE_FREE | VM_PAGE_TABLE | VM_PAGE_RESERVED))
+            return NULL;
+    } while (!atomic_compare_exchange_weak_explicit(&page->counts, &counts,
+                                                    counts + VM_ONE_REFERENCE, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    return page;
+}
+
+struct listing {
+    vm_mapped_visit *visit;
+    void *context;
+    uint64_t found;
+};
+
+static enum vm_step list_mapping(const struct vm_mapping *mapping, void *context) {
+    struct listing *listing = context;
+    vm_pte entry = vm_pte_read(mapping->entry);
+    struct vm_mapped_at place = { .space = mapping->area->space,
+                                  .address = mapping->address,
+                                  .writable = vm_pte_writable(entry),
+                                  .accessed = vm_pte_accessed(entry),
+                                  .dirty = vm_pte_dirty(entry) };
+
+    listing->found++;
+    if (listing->visit)
+        listing->visit(&place, listing->context);
+    return VM_STEP_ON;
+}
+
+uint64_t vm_page_mappings(struct vm_machine *machine, uint64_t frame, vm_mapped_visit *visit,
+                          void *context) {
+    struct listing listing = { visit, context, 0 };
+    struct vm_page *page = hold_page(machine, frame);
+
+    if (!page)
+        return 0;
+    vm_page_lock(machine, page);
+    vm_rmap_walk(machine, page, VM_WALK_ALL, list_mapping, &listing);
+    vm_page_unlock(machine, page);
+    vm_page_put(machine, page);
+    return listing.found;
+}
