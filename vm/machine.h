@@ -15,7 +15,8 @@
 #include "vm/assert.h"
 #include "vm/lock.h"
 
-#define VM_CPUS_MAX 64
+#define VM_CPUS_MAX         64
+#define VM_FAULT_AROUND_MAX 64
 
 struct vm_cache;
 struct vm_design;
@@ -31,7 +32,7 @@ struct vm_link {
 
 /* What one CPU keeps for itself. */
 struct vm_cpu {
-    struct vm_stats counts; /* this CPU's share; summed by vm_stats_read() */
+    struct vm_stats counts;        /* this CPU's share; summed by vm_stats_read() */
     uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */
 };
 
@@ -41,13 +42,14 @@ struct vm_machine {
     bool smp;                        /* more than one CPU: locks and atomic updates are needed */
 
     /* frame/ */
-    char *frames;                 /* where frame 0 begins */
-    struct vm_section *sections;  /* descriptors, by 128 MiB of frames; a section's are made on demand */
+    char *frames; /* where frame 0 begins */
+    struct vm_section
+        *sections; /* descriptors, by 128 MiB of frames; a section's are made on demand */
     uint32_t section_count;
-    struct vm_node *nodes;        /* VM_RANK_ZONE, VM_RANK_LRU inside */
+    struct vm_node *nodes; /* VM_RANK_ZONE, VM_RANK_LRU inside */
     unsigned node_count;
-    struct vm_page *zero_page;    /* reads of untouched anonymous memory; never counted */
-    struct vm_cache *caches;      /* all caches, newest first: VM_RANK_CACHE */
+    struct vm_page *zero_page; /* reads of untouched anonymous memory; never counted */
+    struct vm_cache *caches;   /* all caches, newest first: VM_RANK_CACHE */
     struct vm_lock caches_lock;
     _Atomic uint64_t cost_live[4], cost_peak[4]; /* bytes by enum vm_cost */
 
@@ -55,21 +57,22 @@ struct vm_machine {
     uint64_t (*shortage)(struct vm_machine *machine, uint64_t frames);
 
     /* space/ */
-    struct vm_link spaces;        /* VM_RANK_MACHINE */
+    struct vm_link spaces; /* VM_RANK_MACHINE */
     struct vm_lock lists_lock;
     struct vm_cache *space_cache, *area_cache;
+    _Atomic uint32_t empty_tables; /* some space has empty tables to prune: vm_settle() */
 
     /* object/ */
-    struct vm_link objects;       /* VM_RANK_MACHINE */
+    struct vm_link objects; /* VM_RANK_MACHINE */
     struct vm_cache *object_cache, *radix_cache;
     const struct vm_index_kind *index_kind;
-    struct vm_swap *swap;         /* NULL: none */
+    struct vm_swap *swap; /* NULL: none */
 
     /* rmap/ */
     const struct vm_design *design;
-    void *design_data;            /* the design's own */
-    size_t area_index_offset;     /* where in an area the object's index keeps its node */
-    size_t area_design_offset;    /* ... and where the design keeps its record */
+    void *design_data;         /* the design's own */
+    size_t area_index_offset;  /* where in an area the object's index keeps its node */
+    size_t area_design_offset; /* ... and where the design keeps its record */
     size_t space_design_offset;
 
     /* Sums that need no per-CPU share. */
@@ -101,12 +104,13 @@ static inline void vm_sum_add(const struct vm_machine *machine, _Atomic uint64_t
                               _Atomic uint64_t *peak, uint64_t n) {
     uint64_t now = vm_fetch_add(machine, sum, n) + n;
     uint64_t top = atomic_load_explicit(peak, memory_order_relaxed);
-    while (now > top && !atomic_compare_exchange_weak_explicit(peak, &top, now, memory_order_relaxed,
-                                                               memory_order_relaxed)) {
+    while (now > top && !atomic_compare_exchange_weak_explicit(
+                            peak, &top, now, memory_order_relaxed, memory_order_relaxed)) {
     }
 }
 
-static inline void vm_sum_subtract(const struct vm_machine *machine, _Atomic uint64_t *sum, uint64_t n) {
+static inline void vm_sum_subtract(const struct vm_machine *machine, _Atomic uint64_t *sum,
+                                   uint64_t n) {
     vm_fetch_add(machine, sum, (uint64_t)0 - n);
 }
 

@@ -3,6 +3,7 @@
  * fault.h - what must be at an address, and putting it there.
  *
  *   fault.c   the fault: find the area, name the case, serve it
+ *   stack.c   growing stacks
  *   mmu.c     programs on the software MMU: touch, read, write
  */
 #ifndef VM_FAULT_H
@@ -10,8 +11,12 @@
 
 #include "vm/space/space.h"
 
-/* vm_fault() with the space lock held for reading (or writing); a growing stack grows.
+/* vm_fault() with the space lock held for reading (or writing); stacks do not grow, and failures are
+ * not counted.
  * => VM_OK, VM_SIGSEGV, VM_SIGBUS, VM_OOM */
 int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access access);
+
+/* Grows the stack above the address down to it, if there is one that may. => no lock held */
+bool vm_stack_grow(struct vm_space *space, uint64_t address);
 
 #endif

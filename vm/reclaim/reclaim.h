@@ -14,9 +14,9 @@
 uint64_t vm_reclaim_frames(struct vm_machine *machine, uint64_t frames);
 
 enum vm_pageout {
-    VM_PAGEOUT_FREED,   /* the frame is free */
-    VM_PAGEOUT_KEPT,    /* locked in memory, in use, or nowhere to write to */
-    VM_PAGEOUT_FAILED,  /* the backing failed; the page stays */
+    VM_PAGEOUT_FREED,  /* the frame is free */
+    VM_PAGEOUT_KEPT,   /* locked in memory, in use, or nowhere to write to */
+    VM_PAGEOUT_FAILED, /* the backing failed; the page stays */
 };
 
 /* Unmaps the page everywhere, writes it out if it is dirty, and frees it. => the caller's reference
@@ -25,8 +25,9 @@ enum vm_pageout vm_pageout_page(struct vm_machine *machine, struct vm_page *page
 
 /* What the entries of a page say, gathered in one walk: accessed bits are cleared, dirty bits only seen. */
 struct vm_page_use {
-    unsigned accessed;
-    bool locked;     /* some area that maps it is mlocked */
+    unsigned accessed; /* entries used since the last look */
+    bool dirty;        /* some entry is dirty */
+    bool locked;       /* some area that maps it is mlocked */
 };
 /* => page locked */
 struct vm_page_use vm_page_age(struct vm_machine *machine, struct vm_page *page);
@@ -34,5 +35,11 @@ struct vm_page_use vm_page_age(struct vm_machine *machine, struct vm_page *page)
 /* Write-protects and cleans every entry of an object's page; the page takes over their dirty bits.
  * Returns whether the page is dirty now. => page locked */
 bool vm_page_collect_dirty(struct vm_machine *machine, struct vm_page *page);
+
+/* The two halves of vm_pageout_page(), for who has looked at the entries already.
+ * locked: => page locked, isolated. done: => unlocked; puts the page back or lets it go. */
+enum vm_pageout vm_pageout_locked(struct vm_machine *machine, struct vm_page *page,
+                                  const struct vm_page_use *use);
+void vm_pageout_done(struct vm_machine *machine, struct vm_page *page, enum vm_pageout result);
 
 #endif

@@ -25,13 +25,14 @@
 struct vm_space {
     struct vm_machine *machine;
     uint64_t id;
-    struct vm_link link;       /* machine->spaces */
-    struct vm_rwlock lock;     /* VM_RANK_SPACE: everything below */
+    struct vm_link link;   /* machine->spaces */
+    struct vm_rwlock lock; /* VM_RANK_SPACE: everything below */
 
     struct vm_table *root;
     struct vm_lock areas_lock; /* VM_RANK_AREAS: see area.h */
     struct vm_tree areas;
-    struct vm_area *last_found;/* the area found last; a hint, one CPU's guess is as good as another's */
+    struct vm_area
+        *last_found; /* the area found last; a hint, one CPU's guess is as good as another's */
     uint64_t area_count;
     uint64_t mapped_pages, locked_pages;
     uint64_t heap_start, heap_end;
@@ -47,9 +48,19 @@ int vm_spaces_init(struct vm_machine *machine);
 void vm_spaces_fini(struct vm_machine *machine); /* => no space is left */
 
 /* A space with a root table and nothing else, not yet in machine->spaces. => VM_ENOMEM, VM_OOM */
-int vm_space_allocate(struct vm_machine *machine, uint64_t id, struct vm_space *parent, struct vm_space **space);
+int vm_space_allocate(struct vm_machine *machine, uint64_t id, struct vm_space *parent,
+                      struct vm_space **space);
 /* => no area is left */
 void vm_space_free(struct vm_space *space);
+/* From now on others find it: the last step of making one. */
+void vm_space_publish(struct vm_space *space);
+
+/*
+ * Reclaim cannot free the page tables it empties: somebody may be looking at them. It says so in
+ * space->empty_tables, and every call that may have reclaimed ends with this, which frees them.
+ * => no lock held
+ */
+void vm_settle(struct vm_machine *machine);
 
 /* ---- areas.c. All => space lock held; for changes, for writing. */
 
@@ -62,11 +73,12 @@ struct vm_area *vm_area_next(struct vm_area *area);
 struct vm_area *vm_area_previous(struct vm_area *area);
 
 /* The highest gap of `length` bytes within [low, high); VM_ENOMEM. */
-int vm_area_gap(struct vm_space *space, uint64_t length, uint64_t low, uint64_t high, uint64_t *address);
+int vm_area_gap(struct vm_space *space, uint64_t length, uint64_t low, uint64_t high,
+                uint64_t *address);
 
 /* An area in no tree; takes a reference to the object. NULL: no memory. Free drops the reference. */
-struct vm_area *vm_area_allocate(struct vm_space *space, uint64_t start, uint64_t end, uint32_t flags,
-                                 struct vm_object *object, uint64_t pgoff);
+struct vm_area *vm_area_allocate(struct vm_space *space, uint64_t start, uint64_t end,
+                                 uint32_t flags, struct vm_object *object, uint64_t pgoff);
 void vm_area_free(struct vm_area *area);
 
 /* Into the space's tree and the object's index; and out. Counts areas and pages of the space. */
@@ -109,6 +121,9 @@ void vm_gather_finish(struct vm_gather *gather);
 /* Clears the entries of a part of the area, and lets go of what they mapped: pages and swap slots.
  * => the area is still known to the design; space lock held, for reading at least. */
 void vm_zap(struct vm_area *area, uint64_t start, uint64_t end, struct vm_gather *gather);
+
+/* The page remembers the accessed and dirty bits of an entry that goes away. */
+void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte entry);
 
 /* Unmaps and frees whole areas: [start, end) becomes empty. => cut at both ends; cannot fail;
  * space lock held for writing */

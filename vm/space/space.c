@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * space.c - the life of a space, up to its first area and after its last.
+ */
+#include "vm/space/space.h"
+
+#include "vm/frame/cache.h"
+#include "vm/memory.h"
+
+int vm_spaces_init(struct vm_machine *machine) {
+    const struct vm_design_info *design = &machine->design->info;
+
+    machine->space_cache = vm_cache_create(machine, "spaces", VM_COST_OTHER,
+                                           sizeof(struct vm_space) + design->space_bytes, 16);
+    machine->area_cache = vm_cache_create(machine, "areas", VM_COST_AREAS,
+                                          machine->area_design_offset + design->area_bytes, 16);
+    if (machine->space_cache && machine->area_cache)
+        return VM_OK;
+    vm_spaces_fini(machine);
+    return VM_ENOMEM;
+}
+
+void vm_spaces_fini(struct vm_machine *machine) {
+    if (machine->area_cache)
+        vm_cache_destroy(machine, machine->area_cache);
+    if (machine->space_cache)
+        vm_cache_destroy(machine, machine->space_cache);
+}
+
+int vm_space_allocate(struct vm_machine *machine, uint64_t id, struct vm_space *parent,
+                      struct vm_space **result) {
+    struct vm_space *space = vm_cache_allocate(machine, machine->space_cache);
+    if (!space)
+        return VM_ENOMEM;
+    memset(space, 0, sizeof *space + machine->design->info.space_bytes);
+    space->machine = machine;
+    space->id = id;
+    vm_link_init(&space->link);
+
+    int error = VM_OOM;
+    space->root = vm_table_create_root(machine, space);
+    if (space->root)
+        error =
+            machine->design->space_created ? machine->design->space_created(space, parent) : VM_OK;
+    if (error) {
+        if (space->root)
+            vm_table_free_root(machine, space->root);
+        vm_cache_free(machine, machine->space_cache, space);
+        return error;
+    }
+    vm_sum_add(machine, &machine->space_count, &machine->spaces_peak, 1);
+    *result = space;
+    return VM_OK;
+}
+
+void vm_space_free(struct vm_space *space) {
+    struct vm_machine *machine = space->machine;
+
+    VM_ASSERT(machine, space->area_count == 0);
+    if (machine->design->space_ended)
+        machine->design->space_ended(space);
+    vm_table_free_root(machine, space->root);
+    vm_cache_free(machine, machine->space_cache, space);
+    vm_sum_subtract(machine, &machine->space_count, 1);
+}
+
+void vm_space_publish(struct vm_space *space) {
+    struct vm_machine *machine = space->machine;
+
+    vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+    vm_link_add_last(&machine->spaces, &space->link);
+    vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+}
+
+int vm_space_create(struct vm_machine *machine, uint64_t id, struct vm_space **result) {
+    struct vm_space *space;
+    int error = vm_space_allocate(machine, id, NULL, &space);
+    if (error)
+        return error;
+    vm_space_publish(space);
+    vm_settle(machine);
+    *result = space;
+    return VM_OK;
+}
+
+uint64_t vm_space_id(const struct vm_space *space) {
+    return space->id;
+}
+
+/* The first space whose tables reclaim has emptied and whose lock is to be had, locked; or NULL. */
+static struct vm_space *lock_space_to_prune(struct vm_machine *machine) {
+    struct vm_space *found = NULL;
+
+    vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces && !found;
+         link = link->next) {
+        struct vm_space *space = vm_link_entry(link, struct vm_space, link);
+        if (atomic_load_explicit(&space->empty_tables, memory_order_relaxed) &&
+            vm_write_trylock(machine, &space->lock, VM_RANK_SPACE))
+            found = space;
+    }
+    vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+    return found;
+}
+
+void vm_settle(struct vm_machine *machine) {
+    struct vm_space *space;
+
+    if (!atomic_load_explicit(&machine->empty_tables, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&machine->empty_tables, 0, memory_order_relaxed);
+    while ((space = lock_space_to_prune(machine))) {
+        atomic_store_explicit(&space->empty_tables, 0, memory_order_relaxed);
+        vm_table_prune(machine, space->root, 0, VM_ADDRESS_END);
+        vm_write_unlock(machine, &space->lock, VM_RANK_SPACE);
+    }
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * zap.c - clearing entries, and letting go of what they mapped.
+ *
+ * Each leaf table is done under its lock in three steps: take all entries out; tell the design, in
+ * one run; take the mappings off the pages' counts. Pages that nobody holds any more wait in the
+ * gather until the range has been flushed from every TLB, and only then are free for others.
+ */
+#include "vm/object/swap.h"
+#include "vm/space/space.h"
+
+#define PREFETCH_AHEAD 8
+
+void vm_gather_init(struct vm_gather *gather, struct vm_space *space) {
+    gather->space = space;
+    gather->start = UINT64_MAX;
+    gather->end = 0;
+    gather->count = 0;
+}
+
+static void gather_flush(struct vm_gather *gather) {
+    struct vm_machine *machine = gather->space->machine;
+
+    if (machine->port->tlb_flush && gather->start < gather->end)
+        machine->port->tlb_flush(machine->port, gather->space->id, gather->start, gather->end);
+    for (unsigned i = 0; i < gather->count; i++)
+        vm_page_free(machine, gather->pages[i]);
+    gather->count = 0;
+}
+
+void vm_gather_finish(struct vm_gather *gather) {
+    gather_flush(gather);
+    gather->start = UINT64_MAX;
+    gather->end = 0;
+}
+
+static void gather_range(struct vm_gather *gather, uint64_t start, uint64_t end) {
+    if (start < gather->start)
+        gather->start = start;
+    if (end > gather->end)
+        gather->end = end;
+}
+
+static void gather_page(struct vm_gather *gather, struct vm_page *page) {
+    if (gather->count == sizeof gather->pages / sizeof gather->pages[0])
+        gather_flush(gather);
+    gather->pages[gather->count++] = page;
+}
+
+void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte entry) {
+    uint32_t note = 0;
+
+    if (vm_pte_dirty(entry))
+        note |= VM_PAGE_DIRTY;
+    if (vm_pte_accessed(entry))
+        note |= VM_PAGE_REFERENCED;
+    if (note & ~vm_page_flags(page))
+        vm_page_set(machine, page, note);
+}
+
+static void let_go_of_page(struct vm_machine *machine, struct vm_page *page, vm_pte entry,
+                           struct vm_gather *gather) {
+    if (vm_page_counts(page) != VM_ONE_MAPPING) /* it outlives this entry, as far as one can tell */
+        vm_page_keep_bits(machine, page, entry);
+
+    uint64_t counts = vm_page_adjust(machine, page, (uint64_t)0 - VM_ONE_MAPPING);
+    if (counts == 0)
+        gather_page(gather, page);
+    else if (counts < VM_ONE_MAPPING && vm_page_is(page, VM_PAGE_SWAPCACHE))
+        vm_swap_cache_drop_unused(machine, page);
+}
+
+static void let_go(struct vm_machine *machine, vm_pte entry, struct vm_gather *gather) {
+    if (vm_pte_present(entry)) {
+        struct vm_page *page = vm_page_of(machine, vm_pte_frame(entry));
+        if (!vm_page_is(page, VM_PAGE_RESERVED))
+            let_go_of_page(machine, page, entry, gather);
+    } else if (vm_pte_is_swap(entry)) {
+        vm_swap_free(machine, vm_pte_swap_slot(entry));
+    }
+}
+
+static void prefetch_descriptor(struct vm_machine *machine, vm_pte entry) {
+    if (vm_pte_present(entry))
+        __builtin_prefetch(vm_page_of(machine, vm_pte_frame(entry)), 1);
+}
+
+static void zap_leaf(struct vm_area *area, const struct vm_table_cursor *at,
+                     struct vm_gather *gather) {
+    struct vm_machine *machine = area->space->machine;
+    vm_pte old[VM_TABLE_ENTRIES];
+    int used = 0, present = 0;
+
+    vm_lock(machine, &at->table->lock, VM_RANK_TABLE);
+    for (unsigned i = 0; i < at->count; i++) {
+        old[i] = vm_pte_read(&at->entries[i]);
+        if (!old[i])
+            continue;
+        old[i] = vm_pte_exchange(machine, &at->entries[i], 0);
+        used++;
+        present += vm_pte_present(old[i]);
+    }
+    if (used) {
+        struct vm_run run = { .area = area,
+                              .table = at->table,
+                              .address = at->address,
+                              .first = at->first,
+                              .count = at->count,
+                              .entries = old };
+        vm_table_account(at->table, -used, -present);
+        vm_rmap_remove(machine, &run);
+        gather_range(gather, at->address, at->address + at->count * VM_PAGE_SIZE);
+        for (unsigned i = 0; i < at->count; i++) {
+            if (i + PREFETCH_AHEAD < at->count)
+                prefetch_descriptor(machine, old[i + PREFETCH_AHEAD]);
+            if (old[i])
+                let_go(machine, old[i], gather);
+        }
+        vm_count(machine, entries.cleared, (uint64_t)used);
+    }
+    vm_unlock(machine, &at->table->lock, VM_RANK_TABLE);
+}
+
+void vm_zap(struct vm_area *area, uint64_t start, uint64_t end, struct vm_gather *gather) {
+    struct vm_machine *machine = area->space->machine;
+    struct vm_table_cursor cursor = vm_table_cursor(area->space->root, start, end);
+
+    while (vm_table_next(machine, &cursor))
+        zap_leaf(area, &cursor, gather);
+}
+
+void vm_unmap_range(struct vm_space *space, uint64_t start, uint64_t end) {
+    struct vm_gather gather;
+    struct vm_area *area = vm_area_find(space, start);
+
+    vm_gather_init(&gather, space);
+    while (area && area->start < end) {
+        struct vm_area *next = vm_area_next(area);
+        vm_zap(area, area->start, area->end, &gather);
+        vm_area_remove(area);
+        vm_area_free(area);
+        area = next;
+    }
+    vm_gather_finish(&gather);
+    vm_table_prune(space->machine, space->root, start, end);
+}
+
+/* ---- truncation */
+
+struct unmap_from {
+    uint64_t first;
+};
+
+/* The areas lock keeps the area and its tables where they are: an area leaves its object's index
+ * before its tables are pruned. */
+static bool unmap_area_from(struct vm_area *area, void *context) {
+    const struct unmap_from *from = context;
+    struct vm_space *space = area->space;
+    struct vm_gather gather;
+    uint64_t start =
+        from->first > area->pgoff ? vm_area_address_of(area, from->first) : area->start;
+
+    vm_gather_init(&gather, space);
+    vm_zap(area, start, area->end, &gather);
+    vm_gather_finish(&gather);
+    atomic_store_explicit(&space->empty_tables, 1, memory_order_relaxed);
+    atomic_store_explicit(&space->machine->empty_tables, 1, memory_order_relaxed);
+    return true;
+}
+
+void vm_object_unmap_from(struct vm_object *object, uint64_t first) {
+    struct vm_machine *machine = object->machine;
+    struct unmap_from from = { first };
+
+    vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+    machine->index_kind->each(machine, vm_object_areas(object), first, UINT64_MAX, unmap_area_from,
+                              &from);
+    vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+}
