@@ -88,11 +88,19 @@ void vm_area_remove(struct vm_area *area);
 /* Changes an inserted area's range; `pgoff` goes with its start. */
 void vm_area_set_range(struct vm_area *area, uint64_t start, uint64_t end, uint64_t pgoff);
 
+/* Changes an inserted area's flags, and the counts that depend on them. */
+void vm_area_set_flags(struct vm_area *area, uint32_t flags);
+
 /* Cuts the area at the address: it keeps what lies below, *upper is the new area above.
  * => VM_ENOMEM: nothing changed */
 int vm_area_split(struct vm_area *area, uint64_t address, struct vm_area **upper);
 
-/* Cuts areas so that no area lies across `start` or `end`. => VM_ENOMEM: cuts made stay, harmless. */
+/* Cuts the area so that its part within [start, end) is an area of its own, *piece.
+ * => VM_ENOMEM: nothing changed */
+int vm_area_isolate(struct vm_area *area, uint64_t start, uint64_t end, struct vm_area **piece);
+
+/* Cuts areas so that no area lies across `start` or `end`, for whoever takes out what is between.
+ * => VM_ENOMEM: cuts made stay, harmless. */
 int vm_area_cut(struct vm_space *space, uint64_t start, uint64_t end);
 
 /* Joins every pair of neighbours that meet within [start, end] and could be one. */
@@ -101,6 +109,10 @@ void vm_area_merge(struct vm_space *space, uint64_t start, uint64_t end);
 /* Whether the two, which meet, differ in nothing that a program could see. (A design may still
  * refuse to join them.) */
 bool vm_area_alike(const struct vm_area *lower, const struct vm_area *upper);
+
+/* The last of the neighbours that follow the area, each alike the one before: what a program may
+ * take for one area. It may be the area itself. */
+struct vm_area *vm_area_alike_last(struct vm_area *area);
 
 /* ---- zap.c */
 
