@@ -23,21 +23,21 @@ struct vm_page;
 /* Outermost first. Two locks of one rank are never held together; the pairs that must be (fork and
  * mremap hold two leaf tables) have a second rank. */
 enum vm_rank {
-    VM_RANK_SPACE,       /* a space's areas and the shape of its page tables; sleeps */
-    VM_RANK_SPACE_CHILD, /* fork: the new child, that nobody else can reach yet */
-    VM_RANK_PAGE,        /* a page's identity and contents while they change; sleeps */
-    VM_RANK_OBJECT_AREAS,/* an object's index of areas */
-    VM_RANK_ANON,        /* a design's anonymous owner: anon_vma, anonmm */
-    VM_RANK_AREAS,       /* a space's tree of areas against walkers that hold no space lock */
-    VM_RANK_TABLE,       /* the entries of one page table */
-    VM_RANK_TABLE_SECOND,/* fork's child table, mremap's destination */
-    VM_RANK_CHAIN,       /* a page's own chain of mappings */
-    VM_RANK_OBJECT_PAGES,/* an object's page cache */
-    VM_RANK_SWAP,        /* swap slots and the swap cache */
-    VM_RANK_LRU,         /* a zone's active and inactive lists */
-    VM_RANK_MACHINE,     /* the machine's lists of spaces and objects */
-    VM_RANK_ZONE,        /* a zone's free frames */
-    VM_RANK_CACHE,       /* a cache of records */
+    VM_RANK_SPACE,        /* a space's areas and the shape of its page tables; sleeps */
+    VM_RANK_SPACE_CHILD,  /* fork: the new child, that nobody else can reach yet */
+    VM_RANK_PAGE,         /* a page's identity and contents while they change; sleeps */
+    VM_RANK_OBJECT_AREAS, /* an object's index of areas */
+    VM_RANK_ANON,         /* a design's anonymous owner: anon_vma, anonmm */
+    VM_RANK_AREAS,        /* a space's tree of areas against walkers that hold no space lock */
+    VM_RANK_TABLE,        /* the entries of one page table */
+    VM_RANK_TABLE_SECOND, /* fork's child table, mremap's destination */
+    VM_RANK_CHAIN,        /* a page's own chain of mappings */
+    VM_RANK_OBJECT_PAGES, /* an object's page cache */
+    VM_RANK_SWAP,         /* swap slots and the swap cache */
+    VM_RANK_LRU,          /* a zone's active and inactive lists */
+    VM_RANK_MACHINE,      /* the machine's lists of spaces and objects */
+    VM_RANK_ZONE,         /* a zone's free frames */
+    VM_RANK_CACHE,        /* a cache of records */
     VM_RANKS,
 };
 

@@ -24,7 +24,8 @@ void vm_cache_free(struct vm_machine *machine, struct vm_cache *cache, void *obj
 
 void *vm_cache_allocate_bytes(struct vm_machine *machine, struct vm_cache *cache, size_t bytes,
                               size_t alignment);
-void vm_cache_free_bytes(struct vm_machine *machine, struct vm_cache *cache, void *object, size_t bytes);
+void vm_cache_free_bytes(struct vm_machine *machine, struct vm_cache *cache, void *object,
+                         size_t bytes);
 
 uint64_t vm_cache_live(const struct vm_cache *cache);
 

@@ -33,10 +33,10 @@ struct vm_zone {
     struct vm_node *node;
     uint64_t first_frame, frames;
 
-    struct vm_lock lock; /* VM_RANK_ZONE */
+    struct vm_lock lock;            /* VM_RANK_ZONE */
     uint32_t free_heads[VM_ORDERS]; /* doubly linked through next and previous */
     uint64_t free_blocks[VM_ORDERS];
-    uint64_t untouched;  /* frames from here to the zone's end have never been free blocks yet */
+    uint64_t untouched; /* frames from here to the zone's end have never been free blocks yet */
     _Atomic uint64_t free_frames; /* all free frames, those on CPUs' lists included */
     uint64_t watermark_min, watermark_low, watermark_high;
 
@@ -48,7 +48,8 @@ struct vm_zone {
     } cpu[VM_CPUS_MAX];
 };
 
-#define VM_ZONES_PER_NODE 3 /* a node may have a low zone, a normal one, and one out of direct reach */
+#define VM_ZONES_PER_NODE                                                                          \
+    3 /* a node may have a low zone, a normal one, and one out of direct reach */
 
 struct vm_node {
     struct vm_zone zones[VM_ZONES_PER_NODE];
@@ -108,7 +109,8 @@ static inline void vm_frame_unmap(const struct vm_machine *machine, void *conten
 void vm_frame_zero(struct vm_machine *machine, struct vm_page *page, uint64_t from, uint64_t bytes);
 void vm_frame_copy(struct vm_machine *machine, struct vm_page *to, const struct vm_page *from);
 
-static inline struct vm_zone *vm_page_zone(const struct vm_machine *machine, const struct vm_page *page) {
+static inline struct vm_zone *vm_page_zone(const struct vm_machine *machine,
+                                           const struct vm_page *page) {
     return machine->sections[vm_page_flags(page) >> VM_PAGE_FLAG_BITS].zone;
 }
 

@@ -31,11 +31,11 @@ enum vm_page_flag {
     VM_PAGE_ACTIVE = 1u << 5,     /* on, or going to, the active one */
     VM_PAGE_ANON = 1u << 6,       /* anonymous: owner is the design's; else object's */
     VM_PAGE_SWAPCACHE = 1u << 7,  /* swap names its slot, and the slot names it */
-    VM_PAGE_DISCARDABLE = 1u << 8,/* MADV_FREE: may be dropped while no entry is dirty */
-    VM_PAGE_TABLE = 1u << 9,      /* holds a page table: see table.h for what the fields mean */
-    VM_PAGE_RESERVED = 1u << 10,  /* never counted, listed or freed: the zero page */
-    VM_PAGE_FREE = 1u << 11,      /* heads a free block; swap is its order */
-    VM_PAGE_DESIGN_0 = 1u << 12,  /* the design's own */
+    VM_PAGE_DISCARDABLE = 1u << 8, /* MADV_FREE: may be dropped while no entry is dirty */
+    VM_PAGE_TABLE = 1u << 9,       /* holds a page table: see table.h for what the fields mean */
+    VM_PAGE_RESERVED = 1u << 10,   /* never counted, listed or freed: the zero page */
+    VM_PAGE_FREE = 1u << 11,       /* heads a free block; swap is its order */
+    VM_PAGE_DESIGN_0 = 1u << 12,   /* the design's own */
     VM_PAGE_DESIGN_1 = 1u << 13,
 };
 
@@ -49,7 +49,7 @@ struct vm_page {
         struct vm_object *object;
         void *owner;
     };
-    uint64_t index;          /* page offset in the object; for anonymous pages the area's linear one */
+    uint64_t index; /* page offset in the object; for anonymous pages the area's linear one */
     uint64_t rmap;
     uint32_t next, previous; /* frame numbers; VM_NO_LINK ends a list */
 };
@@ -87,10 +87,12 @@ static inline bool vm_page_is(const struct vm_page *page, uint32_t flags) {
 
 static inline uint64_t vm_page_frame(const struct vm_machine *machine, const struct vm_page *page) {
     uint32_t section = vm_page_flags(page) >> VM_PAGE_FLAG_BITS;
-    return ((uint64_t)section << VM_SECTION_SHIFT) + (uint64_t)(page - machine->sections[section].pages);
+    return ((uint64_t)section << VM_SECTION_SHIFT) +
+           (uint64_t)(page - machine->sections[section].pages);
 }
 
-static inline void vm_page_set(const struct vm_machine *machine, struct vm_page *page, uint32_t flags) {
+static inline void vm_page_set(const struct vm_machine *machine, struct vm_page *page,
+                               uint32_t flags) {
     if (machine->smp)
         atomic_fetch_or_explicit(&page->flags, flags, memory_order_acq_rel);
     else

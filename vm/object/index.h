@@ -28,8 +28,8 @@ struct vm_index_kind {
     void (*remove)(struct vm_machine *machine, struct vm_area_index *index, struct vm_area *area);
     /* Visits each area that covers a page of [first, last]. Looking at an area that does not is
      * counted as rmap.range_rejects, every area looked at as rmap.object_visits. */
-    void (*each)(struct vm_machine *machine, struct vm_area_index *index, uint64_t first, uint64_t last,
-                 vm_index_visit *visit, void *context);
+    void (*each)(struct vm_machine *machine, struct vm_area_index *index, uint64_t first,
+                 uint64_t last, vm_index_visit *visit, void *context);
     /* For tests: true if well formed. */
     bool (*check)(struct vm_area_index *index);
 };

@@ -24,18 +24,18 @@ struct vm_object {
     struct vm_machine *machine;
     uint64_t id;
     enum vm_object_kind kind;
-    bool anonymous;               /* made by mmap for shared anonymous memory */
-    struct vm_backing *backing;   /* files only */
-    _Atomic uint64_t references;  /* the embedder's, and one for each area */
-    struct vm_link link;          /* machine->objects */
+    bool anonymous;              /* made by mmap for shared anonymous memory */
+    struct vm_backing *backing;  /* files only */
+    _Atomic uint64_t references; /* the embedder's, and one for each area */
+    struct vm_link link;         /* machine->objects */
 
-    _Atomic uint64_t size;        /* bytes; changes under pages_lock */
-    struct vm_lock pages_lock;    /* VM_RANK_OBJECT_PAGES */
+    _Atomic uint64_t size;     /* bytes; changes under pages_lock */
+    struct vm_lock pages_lock; /* VM_RANK_OBJECT_PAGES */
     struct vm_radix pages;
-    uint64_t page_count;          /* pages in memory */
-    _Atomic uint32_t write_failed;/* a write-back failed since the last msync told */
+    uint64_t page_count;           /* pages in memory */
+    _Atomic uint32_t write_failed; /* a write-back failed since the last msync told */
 
-    struct vm_lock areas_lock;    /* VM_RANK_OBJECT_AREAS */
+    struct vm_lock areas_lock;          /* VM_RANK_OBJECT_AREAS */
     _Alignas(16) unsigned char areas[]; /* struct vm_area_index, of the machine's kind */
 };
 
@@ -44,7 +44,8 @@ static inline struct vm_area_index *vm_object_areas(struct vm_object *object) {
 }
 
 static inline uint64_t vm_object_page_end(const struct vm_object *object) {
-    return (atomic_load_explicit(&object->size, memory_order_relaxed) + VM_PAGE_SIZE - 1) >> VM_PAGE_SHIFT;
+    return (atomic_load_explicit(&object->size, memory_order_relaxed) + VM_PAGE_SIZE - 1) >>
+           VM_PAGE_SHIFT;
 }
 
 int vm_objects_init(struct vm_machine *machine);
@@ -63,7 +64,8 @@ int vm_object_page(struct vm_object *object, uint64_t index, struct vm_page **pa
 
 /* Pages of [first, first + n) that are in memory and can be locked at once: pages[i] is such a page,
  * locked and referenced, or NULL. Returns how many. Pages beyond the object's end are left out. */
-unsigned vm_object_pages_cached(struct vm_object *object, uint64_t first, unsigned n, struct vm_page **pages);
+unsigned vm_object_pages_cached(struct vm_object *object, uint64_t first, unsigned n,
+                                struct vm_page **pages);
 
 /* Whether the page is in memory. */
 bool vm_object_page_resident(struct vm_object *object, uint64_t index);
@@ -81,8 +83,8 @@ int vm_object_page_swap_out(struct vm_object *object, struct vm_page *page);
 
 /* Calls visit for each page in memory with first <= index <= last, locked and referenced. */
 typedef void vm_object_page_visit(struct vm_page *page, void *context);
-void vm_object_pages_each(struct vm_object *object, uint64_t first, uint64_t last, vm_object_page_visit *visit,
-                          void *context);
+void vm_object_pages_each(struct vm_object *object, uint64_t first, uint64_t last,
+                          vm_object_page_visit *visit, void *context);
 
 /*
  * Upcall: clears every entry that maps the object's pages from `first` on, private copies too.

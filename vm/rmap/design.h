@@ -63,22 +63,23 @@ struct vm_mapping {
 };
 
 enum vm_step {
-    VM_STEP_ON,       /* go on */
-    VM_STEP_STOP,     /* stop the walk */
-    VM_STEP_UNMAPPED  /* the visitor has cleared the entry and its count: forget it, and go on */
+    VM_STEP_ON,      /* go on */
+    VM_STEP_STOP,    /* stop the walk */
+    VM_STEP_UNMAPPED /* the visitor has cleared the entry and its count: forget it, and go on */
 };
 
 typedef enum vm_step vm_mapping_visit(const struct vm_mapping *mapping, void *context);
 
 enum vm_walk_kind {
-    VM_WALK_ALL,   /* must see every entry: waits for the locks it needs */
-    VM_WALK_TRY    /* may miss some: gives up where a lock is held */
+    VM_WALK_ALL, /* must see every entry: waits for the locks it needs */
+    VM_WALK_TRY  /* may miss some: gives up where a lock is held */
 };
 
 enum vm_walked { VM_WALKED_ALL, VM_WALKED_SOME };
 
 struct vm_design {
-    struct vm_design_info info; /* area_bytes and space_bytes are what it gets behind areas and spaces */
+    struct vm_design_info
+        info; /* area_bytes and space_bytes are what it gets behind areas and spaces */
 
     int (*init)(struct vm_machine *machine); /* VM_ENOMEM */
     void (*fini)(struct vm_machine *machine);
@@ -116,7 +117,8 @@ struct vm_design {
     void (*born)(struct vm_area *area, struct vm_page *page, enum vm_birth birth);
     void (*add)(const struct vm_run *run, struct vm_reserve *reserve);
     void (*remove)(const struct vm_run *run);
-    void (*duplicate)(const struct vm_run *parent, const struct vm_run *child, struct vm_reserve *reserve);
+    void (*duplicate)(const struct vm_run *parent, const struct vm_run *child,
+                      struct vm_reserve *reserve);
     /* Entries have moved within the space, from one table (or place) to another. */
     void (*moved)(const struct vm_run *from, const struct vm_run *to);
 
@@ -138,8 +140,8 @@ const struct vm_design *vm_design_named(const char *name);
 /* Does the area map this page where the linear rule says? If so, calls visit with the entry's table
  * locked, and counts a hit, else an empty walk. => area covers the page's index; its space's
  * areas_lock is held, so that neither the area nor its tables go */
-enum vm_step vm_rmap_try_area(struct vm_machine *machine, struct vm_area *area, struct vm_page *page,
-                              vm_mapping_visit *visit, void *context);
+enum vm_step vm_rmap_try_area(struct vm_machine *machine, struct vm_area *area,
+                              struct vm_page *page, vm_mapping_visit *visit, void *context);
 
 /* The area that holds the address, or NULL. For walkers: => areas_lock held, space lock not needed */
 struct vm_area *vm_rmap_area_at(struct vm_space *space, uint64_t address);
@@ -160,24 +162,25 @@ struct vm_area_walk {
 bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area);
 
 /* Walks the object's areas by its index: how object pages are found by every object-based design. */
-enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
-                                   vm_mapping_visit *visit, void *context);
+enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *page,
+                                   enum vm_walk_kind kind, vm_mapping_visit *visit, void *context);
 
 /* The machine's design, asked for a page; nothing to do (and no walk counted) if its map count is 0.
  * => page locked, referenced */
-enum vm_walked vm_rmap_walk(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
-                            vm_mapping_visit *visit, void *context);
+enum vm_walked vm_rmap_walk(struct vm_machine *machine, struct vm_page *page,
+                            enum vm_walk_kind kind, vm_mapping_visit *visit, void *context);
 
 /* The same for onlookers: leaves the machine's counts as they were. */
-enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page, vm_mapping_visit *visit,
-                            void *context);
+enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page,
+                            vm_mapping_visit *visit, void *context);
 
 /* How the engine calls a design whose answer to most events is nothing at all. */
 static inline int vm_rmap_prepare(struct vm_machine *machine, struct vm_area *area) {
     return machine->design->area_prepare ? machine->design->area_prepare(area) : VM_OK;
 }
 
-static inline int vm_rmap_reserve(struct vm_machine *machine, struct vm_reserve *reserve, unsigned mappings) {
+static inline int vm_rmap_reserve(struct vm_machine *machine, struct vm_reserve *reserve,
+                                  unsigned mappings) {
     return machine->design->reserve ? machine->design->reserve(machine, reserve, mappings) : VM_OK;
 }
 
@@ -186,13 +189,14 @@ static inline void vm_rmap_unreserve(struct vm_machine *machine, struct vm_reser
         machine->design->unreserve(machine, reserve);
 }
 
-static inline void vm_rmap_born(struct vm_machine *machine, struct vm_area *area, struct vm_page *page,
-                                enum vm_birth birth) {
+static inline void vm_rmap_born(struct vm_machine *machine, struct vm_area *area,
+                                struct vm_page *page, enum vm_birth birth) {
     if (machine->design->born)
         machine->design->born(area, page, birth);
 }
 
-static inline void vm_rmap_add(struct vm_machine *machine, const struct vm_run *run, struct vm_reserve *reserve) {
+static inline void vm_rmap_add(struct vm_machine *machine, const struct vm_run *run,
+                               struct vm_reserve *reserve) {
     if (machine->design->add)
         machine->design->add(run, reserve);
 }
@@ -208,7 +212,8 @@ static inline void vm_rmap_duplicate(struct vm_machine *machine, const struct vm
         machine->design->duplicate(parent, child, reserve);
 }
 
-static inline void vm_rmap_moved(struct vm_machine *machine, const struct vm_run *from, const struct vm_run *to) {
+static inline void vm_rmap_moved(struct vm_machine *machine, const struct vm_run *from,
+                                 const struct vm_run *to) {
     if (machine->design->moved)
         machine->design->moved(from, to);
 }

@@ -34,9 +34,9 @@ enum vm_area_flag {
     VM_AREA_DONTFORK = 1u << 6,
     VM_AREA_RANDOM = 1u << 7,
     VM_AREA_SEQUENTIAL = 1u << 8,
-    VM_AREA_HUGEPAGE = 1u << 9,   /* advice, kept so that areas split and merge as Linux's do */
+    VM_AREA_HUGEPAGE = 1u << 9, /* advice, kept so that areas split and merge as Linux's do */
     VM_AREA_NOHUGEPAGE = 1u << 10,
-    VM_AREA_HAS_ANON = 1u << 11,  /* has had an anonymous page: fork must copy its entries */
+    VM_AREA_HAS_ANON = 1u << 11, /* has had an anonymous page: fork must copy its entries */
 };
 
 /* Flags in which two areas may differ and still be one. */

@@ -31,19 +31,41 @@ typedef _Atomic vm_pte vm_pte_slot; /* where an entry is kept */
 #define VM_PTE_KIND_SWAP  UINT64_C(0x002)
 #define VM_PTE_KIND_FILE  UINT64_C(0x004)
 
-static inline bool vm_pte_present(vm_pte e) { return (e & VM_PTE_PRESENT) != 0; }
-static inline bool vm_pte_is_swap(vm_pte e) { return (e & VM_PTE_KIND_MASK) == VM_PTE_KIND_SWAP; }
-static inline bool vm_pte_is_file(vm_pte e) { return (e & VM_PTE_KIND_MASK) == VM_PTE_KIND_FILE; }
-static inline bool vm_pte_writable(vm_pte e) { return (e & VM_PTE_WRITE) != 0; }
-static inline bool vm_pte_accessed(vm_pte e) { return (e & VM_PTE_ACCESSED) != 0; }
-static inline bool vm_pte_dirty(vm_pte e) { return (e & VM_PTE_DIRTY) != 0; }
+static inline bool vm_pte_present(vm_pte e) {
+    return (e & VM_PTE_PRESENT) != 0;
+}
+static inline bool vm_pte_is_swap(vm_pte e) {
+    return (e & VM_PTE_KIND_MASK) == VM_PTE_KIND_SWAP;
+}
+static inline bool vm_pte_is_file(vm_pte e) {
+    return (e & VM_PTE_KIND_MASK) == VM_PTE_KIND_FILE;
+}
+static inline bool vm_pte_writable(vm_pte e) {
+    return (e & VM_PTE_WRITE) != 0;
+}
+static inline bool vm_pte_accessed(vm_pte e) {
+    return (e & VM_PTE_ACCESSED) != 0;
+}
+static inline bool vm_pte_dirty(vm_pte e) {
+    return (e & VM_PTE_DIRTY) != 0;
+}
 
-static inline uint64_t vm_pte_frame(vm_pte e) { return (e & VM_PTE_FRAME_MASK) >> 12; }
-static inline uint32_t vm_pte_swap_slot(vm_pte e) { return (uint32_t)(e >> 12); }
-static inline uint64_t vm_pte_file_offset(vm_pte e) { return e >> 12; }
+static inline uint64_t vm_pte_frame(vm_pte e) {
+    return (e & VM_PTE_FRAME_MASK) >> 12;
+}
+static inline uint32_t vm_pte_swap_slot(vm_pte e) {
+    return (uint32_t)(e >> 12);
+}
+static inline uint64_t vm_pte_file_offset(vm_pte e) {
+    return e >> 12;
+}
 
-static inline vm_pte vm_pte_from_swap(uint32_t slot) { return ((vm_pte)slot << 12) | VM_PTE_KIND_SWAP; }
-static inline vm_pte vm_pte_from_file(uint64_t pgoff) { return (pgoff << 12) | VM_PTE_KIND_FILE; }
+static inline vm_pte vm_pte_from_swap(uint32_t slot) {
+    return ((vm_pte)slot << 12) | VM_PTE_KIND_SWAP;
+}
+static inline vm_pte vm_pte_from_file(uint64_t pgoff) {
+    return (pgoff << 12) | VM_PTE_KIND_FILE;
+}
 
 /* What an area's protection lets the hardware do: P U, W if writable, NX unless executable.
  * An area that allows nothing has no present entries that the hardware would honour: P U are kept,
@@ -59,7 +81,9 @@ static inline vm_pte vm_pte_protection(unsigned protection) {
     return e;
 }
 
-static inline vm_pte vm_pte_make(uint64_t frame, vm_pte bits) { return (frame << 12) | bits; }
+static inline vm_pte vm_pte_make(uint64_t frame, vm_pte bits) {
+    return (frame << 12) | bits;
+}
 
 static inline vm_pte vm_pte_read(const vm_pte_slot *slot) {
     return atomic_load_explicit(slot, memory_order_relaxed);
@@ -70,7 +94,8 @@ static inline void vm_pte_write(vm_pte_slot *slot, vm_pte e) {
 }
 
 /* Replaces an entry that the hardware may be changing, and returns what it was. */
-static inline vm_pte vm_pte_exchange(const struct vm_machine *machine, vm_pte_slot *slot, vm_pte e) {
+static inline vm_pte vm_pte_exchange(const struct vm_machine *machine, vm_pte_slot *slot,
+                                     vm_pte e) {
     if (machine->smp)
         return atomic_exchange_explicit(slot, e, memory_order_acq_rel);
     vm_pte old = vm_pte_read(slot);
@@ -79,7 +104,8 @@ static inline vm_pte vm_pte_exchange(const struct vm_machine *machine, vm_pte_sl
 }
 
 /* Clears bits, keeping what the hardware sets meanwhile. Returns the entry before. */
-static inline vm_pte vm_pte_clear_bits(const struct vm_machine *machine, vm_pte_slot *slot, vm_pte bits) {
+static inline vm_pte vm_pte_clear_bits(const struct vm_machine *machine, vm_pte_slot *slot,
+                                       vm_pte bits) {
     if (machine->smp)
         return atomic_fetch_and_explicit(slot, ~bits, memory_order_acq_rel);
     vm_pte old = vm_pte_read(slot);
@@ -87,7 +113,8 @@ static inline vm_pte vm_pte_clear_bits(const struct vm_machine *machine, vm_pte_
     return old;
 }
 
-static inline vm_pte vm_pte_set_bits(const struct vm_machine *machine, vm_pte_slot *slot, vm_pte bits) {
+static inline vm_pte vm_pte_set_bits(const struct vm_machine *machine, vm_pte_slot *slot,
+                                     vm_pte bits) {
     if (machine->smp)
         return atomic_fetch_or_explicit(slot, bits, memory_order_acq_rel);
     vm_pte old = vm_pte_read(slot);

@@ -21,35 +21,43 @@
 #include "vm/table/pte.h"
 
 #define VM_TABLE_ENTRIES 512u
-#define VM_LEVELS 4
-#define VM_LEAF_SPAN (VM_PAGE_SIZE * VM_TABLE_ENTRIES) /* 2 MiB */
+#define VM_LEVELS        4
+#define VM_LEAF_SPAN     (VM_PAGE_SIZE * VM_TABLE_ENTRIES) /* 2 MiB */
 
 struct vm_space;
 
 /* The descriptor of a frame that holds a page table; laid over struct vm_page. */
 struct vm_table {
-    _Atomic uint64_t counts;  /* spaces that point at this table (sharers) << 32 | references */
-    _Atomic uint32_t flags;   /* VM_PAGE_TABLE */
-    struct vm_lock lock;      /* VM_RANK_TABLE: the entries and the counts below */
-    struct vm_space *space;   /* who made it; with one sharer, whose it is */
-    uint64_t address;         /* the first address it covers */
+    _Atomic uint64_t counts; /* spaces that point at this table (sharers) << 32 | references */
+    _Atomic uint32_t flags;  /* VM_PAGE_TABLE */
+    struct vm_lock lock;     /* VM_RANK_TABLE: the entries and the counts below */
+    struct vm_space *space;  /* who made it; with one sharer, whose it is */
+    uint64_t address;        /* the first address it covers */
     uint64_t unused;
-    uint16_t present;         /* entries that are present */
-    uint16_t used;            /* entries that are not zero: present, swap, file offset */
-    uint8_t level;            /* 0: leaf .. 3: root */
+    uint16_t present; /* entries that are present */
+    uint16_t used;    /* entries that are not zero: present, swap, file offset */
+    uint8_t level;    /* 0: leaf .. 3: root */
 };
 
-_Static_assert(sizeof(struct vm_table) == sizeof(struct vm_page), "a table is described by its frame's descriptor");
-_Static_assert(offsetof(struct vm_table, flags) == offsetof(struct vm_page, flags), "flags are shared");
+_Static_assert(sizeof(struct vm_table) == sizeof(struct vm_page),
+               "a table is described by its frame's descriptor");
+_Static_assert(offsetof(struct vm_table, flags) == offsetof(struct vm_page, flags),
+               "flags are shared");
 
-static inline struct vm_table *vm_table_of_page(struct vm_page *page) { return (struct vm_table *)page; }
-static inline struct vm_page *vm_table_page(struct vm_table *table) { return (struct vm_page *)table; }
+static inline struct vm_table *vm_table_of_page(struct vm_page *page) {
+    return (struct vm_table *)page;
+}
+static inline struct vm_page *vm_table_page(struct vm_table *table) {
+    return (struct vm_page *)table;
+}
 
-static inline uint64_t vm_table_frame(const struct vm_machine *machine, const struct vm_table *table) {
+static inline uint64_t vm_table_frame(const struct vm_machine *machine,
+                                      const struct vm_table *table) {
     return vm_page_frame(machine, (const struct vm_page *)table);
 }
 
-static inline vm_pte_slot *vm_table_entries(const struct vm_machine *machine, const struct vm_table *table) {
+static inline vm_pte_slot *vm_table_entries(const struct vm_machine *machine,
+                                            const struct vm_table *table) {
     return vm_frame_map_number(machine, vm_table_frame(machine, table));
 }
 
@@ -68,16 +76,19 @@ struct vm_table *vm_table_create_root(struct vm_machine *machine, struct vm_spac
 void vm_table_free_root(struct vm_machine *machine, struct vm_table *root);
 
 /* The leaf that covers the address; false if there is none. */
-bool vm_table_find(struct vm_machine *machine, struct vm_table *root, uint64_t address, struct vm_leaf *leaf);
+bool vm_table_find(struct vm_machine *machine, struct vm_table *root, uint64_t address,
+                   struct vm_leaf *leaf);
 
 /*
  * The same, made if it is not there. => space lock held, no spinning lock held: may reclaim.
  * Returns VM_OK or VM_OOM; tables made on the way stay, and go with the next prune.
  */
-int vm_table_ensure(struct vm_machine *machine, struct vm_table *root, uint64_t address, struct vm_leaf *leaf);
+int vm_table_ensure(struct vm_machine *machine, struct vm_table *root, uint64_t address,
+                    struct vm_leaf *leaf);
 
 /* Frees the tables that cover a part of [start, end) and hold nothing. => space lock held for writing */
-void vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t start, uint64_t end);
+void vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t start,
+                    uint64_t end);
 
 /* `used` entries more (or less), `present` of them present. => the table's lock is held */
 static inline void vm_table_account(struct vm_table *table, int used, int present) {
@@ -103,8 +114,9 @@ struct vm_table_cursor {
     unsigned first, count;
 };
 
-static inline struct vm_table_cursor vm_table_cursor(struct vm_table *root, uint64_t start, uint64_t end) {
-    return (struct vm_table_cursor){.root = root, .next = start, .end = end};
+static inline struct vm_table_cursor vm_table_cursor(struct vm_table *root, uint64_t start,
+                                                     uint64_t end) {
+    return (struct vm_table_cursor){ .root = root, .next = start, .end = end };
 }
 
 bool vm_table_next(struct vm_machine *machine, struct vm_table_cursor *cursor);
@@ -117,8 +129,8 @@ bool vm_mmu_access(struct vm_machine *machine, struct vm_table *root, uint64_t a
                    enum vm_access access, uint64_t *frame);
 
 /* How many of the n pages from `address` on (all within one leaf) can be accessed, in order. */
-unsigned vm_mmu_access_run(struct vm_machine *machine, struct vm_table *root, uint64_t address, unsigned n,
-                           enum vm_access access);
+unsigned vm_mmu_access_run(struct vm_machine *machine, struct vm_table *root, uint64_t address,
+                           unsigned n, enum vm_access access);
 
 /* For tests: counts in every table agree with its entries; no empty table. Counts differences. */
 uint64_t vm_table_check(struct vm_machine *machine, struct vm_table *root);
