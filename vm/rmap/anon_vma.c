@@ -29,9 +29,11 @@ extern const struct vm_design vm_design_anon_vma;
 
 struct anon_vma {
     struct vm_lock lock;
-    _Atomic uint64_t users;
+    _Atomic uint32_t users;
     struct vm_link areas; /* of struct anon_area */
 };
+
+_Static_assert(sizeof(void *) != 8 || sizeof(struct anon_vma) == 24, "an anon_vma has grown");
 
 /* What stands behind each area. */
 struct anon_area {
@@ -64,16 +66,25 @@ static struct anon_vma *anon_of(const struct vm_area *area) {
 
 /* ---------------------------------------------------------------- life of an anon_vma */
 
+/* n users more, or less by two's complement. Returns how many there were. */
+static uint32_t users_adjust(const struct vm_machine *machine, struct anon_vma *anon, uint32_t n) {
+    if (machine->smp)
+        return atomic_fetch_add_explicit(&anon->users, n, memory_order_acq_rel);
+    uint32_t before = atomic_load_explicit(&anon->users, memory_order_relaxed);
+    atomic_store_explicit(&anon->users, before + n, memory_order_relaxed);
+    return before;
+}
+
 /* => it has a user that stays meanwhile */
 static void users_add(const struct vm_machine *machine, struct anon_vma *anon) {
-    vm_fetch_add(machine, &anon->users, 1);
+    users_adjust(machine, anon, 1);
 }
 
 static bool users_drop_unless_last(const struct vm_machine *machine, struct anon_vma *anon) {
-    uint64_t users = atomic_load_explicit(&anon->users, memory_order_relaxed);
+    uint32_t users = atomic_load_explicit(&anon->users, memory_order_relaxed);
 
     if (!machine->smp)
-        return users > 1 && vm_fetch_add(machine, &anon->users, (uint64_t)0 - 1);
+        return users > 1 && users_adjust(machine, anon, UINT32_MAX);
     while (users > 1)
         if (atomic_compare_exchange_weak_explicit(&anon->users, &users, users - 1,
                                                   memory_order_acq_rel, memory_order_relaxed))
@@ -87,7 +98,7 @@ static void users_drop(struct vm_machine *machine, struct anon_vma *anon) {
     if (users_drop_unless_last(machine, anon))
         return;
     vm_lock(machine, &design->naming, VM_RANK_ANON);
-    bool last = vm_fetch_add(machine, &anon->users, (uint64_t)0 - 1) == 1;
+    bool last = users_adjust(machine, anon, UINT32_MAX) == 1;
     vm_unlock(machine, &design->naming, VM_RANK_ANON);
     if (last)
         vm_cache_free(machine, design->cache, anon);
@@ -278,7 +289,7 @@ static int init(struct vm_machine *machine) {
     if (!design)
         return VM_ENOMEM;
     atomic_init(&design->naming.word, 0);
-    design->cache = vm_cache_create(machine, "anon_vma", VM_COST_RMAP, sizeof(struct anon_vma), 16);
+    design->cache = vm_cache_create(machine, "anon_vma", VM_COST_RMAP, sizeof(struct anon_vma), 8);
     if (!design->cache) {
         port->release(port, design, sizeof *design);
         return VM_ENOMEM;
