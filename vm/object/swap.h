@@ -6,7 +6,8 @@
  * by the swap cache. While a page is in the swap cache (VM_PAGE_SWAPCACHE), page->swap is its slot
  * and the cache holds one reference to the page; the slot leads back to the page, so that all who
  * fault on the slot find one page. A slot nobody names and whose page nobody else needs is freed
- * at once: vm_swap_free() and vm_swap_cache_drop_unused() see to it.
+ * at once: vm_swap_free() and vm_swap_cache_drop_unused() see to it. They cannot while the page is
+ * locked; so whoever unlocks a page of the swap cache that he did not map drops it if unused.
  *
  * Slots are numbered from 1. Counts are kept in chunks of 512 slots, made when first used.
  */
@@ -42,9 +43,16 @@ void vm_swap_cache_drop_unused(struct vm_machine *machine, struct vm_page *page)
 /* The slot's page, if it is in memory; with a reference. NULL if not. */
 struct vm_page *vm_swap_cache_find(struct vm_machine *machine, uint32_t slot);
 
-/* The slot's page, read in if need be; locked, with a reference, in the swap cache.
- * => VM_OOM, VM_ENOMEM, VM_SIGBUS when the backing failed. May sleep and reclaim. */
+/*
+ * The slot's page, read in if need be; locked, with a reference, in the swap cache. A page that was
+ * read is on no list and nobody's yet: not VM_PAGE_ANON, no owner.
+ * => VM_OOM, VM_SIGBUS when the backing failed, VM_EAGAIN: no entry names the slot any more, so the
+ * one that the caller saw has changed. May sleep and reclaim.
+ */
 int vm_swap_in(struct vm_machine *machine, uint32_t slot, struct vm_page **page);
+
+/* Fills the page from a slot that is not in the swap cache. => page locked, VM_EIO */
+int vm_swap_read(struct vm_machine *machine, uint32_t slot, struct vm_page *page);
 
 /* Writes the page to its slot; clean afterwards. => page locked, in the swap cache. VM_EIO: stays dirty */
 int vm_swap_write(struct vm_machine *machine, struct vm_page *page);
@@ -52,10 +60,12 @@ int vm_swap_write(struct vm_machine *machine, struct vm_page *page);
 /* The slot's contents from wherever they are, without changing anything. => VM_EIO */
 int vm_swap_peek(struct vm_machine *machine, uint32_t slot, void *page);
 
-/* Slots in use now. */
+/* Slots in use now, and at most. */
 uint64_t vm_swap_used(const struct vm_machine *machine);
+uint64_t vm_swap_used_peak(const struct vm_machine *machine);
 
-/* For tests: the sum of counts must equal `entries`, the entries found by scanning. Counts differences. */
+/* For tests: the sum of counts must equal `entries`, the entries found by scanning page tables and
+ * the slot_count of every object. Counts differences. => nothing else is going on */
 uint64_t vm_swap_check(struct vm_machine *machine, uint64_t entries);
 
 #endif
