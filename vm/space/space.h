@@ -152,10 +152,21 @@ int vm_mmap_place(struct vm_space *space, uint64_t hint, uint64_t length, uint64
 /* Faults every page of the range in, for writing where the area is private and writable.
  * => space lock held. Returns the first failure. */
 int vm_populate(struct vm_space *space, uint64_t start, uint64_t end);
+/* The same, taking the space lock for reading. */
+int vm_populate_unlocked(struct vm_space *space, uint64_t start, uint64_t end);
+
+/* Whether so many pages more are within the space's limits. */
+bool vm_may_map(const struct vm_space *space, uint64_t pages);
+bool vm_may_lock(const struct vm_space *space, uint64_t pages);
+
+/* Whether the object cannot be mapped like this: shared and writable, but nothing to write to. */
+bool vm_object_refuses(const struct vm_object *object, uint32_t flags);
 
 /* Rounds [address, address + length) up to pages; VM_EINVAL if unaligned, or it wraps or leaves
  * the address range. */
 int vm_range_check(uint64_t address, uint64_t length, uint64_t *end);
+/* The end of a range rounded up to pages; false if it wraps. It may leave the address range. */
+bool vm_range_round(uint64_t address, uint64_t length, uint64_t *end);
 
 /* For tests: areas ordered, gaps, counts, tree. Counts differences. */
 uint64_t vm_space_check(struct vm_space *space);
