@@ -44,6 +44,13 @@ static inline void *vm_space_design_record(struct vm_space *space) {
     return (char *)space + space->machine->space_design_offset;
 }
 
+/* Cached translations of the range are forgotten. */
+static inline void vm_space_flush(struct vm_space *space, uint64_t start, uint64_t end) {
+    struct vm_port *port = space->machine->port;
+    if (port->tlb_flush)
+        port->tlb_flush(port, space->id, start, end);
+}
+
 int vm_spaces_init(struct vm_machine *machine);
 void vm_spaces_fini(struct vm_machine *machine); /* => no space is left */
 
