@@ -278,3 +278,22 @@ void vm_page_unlock(struct vm_machine *machine, struct vm_page *page) {
     if (machine->smp && (old & VM_PAGE_WAITED))
         wake_all(machine, &page->flags);
 }
+
+/* ---------------------------------------------------------------- a bit of a page's flags */
+
+void vm_page_bit_lock(struct vm_machine *machine, struct vm_page *page, uint32_t bit,
+                      enum vm_rank rank) {
+    rank_check(machine, rank);
+    if (machine->smp)
+        while (atomic_fetch_or_explicit(&page->flags, bit, memory_order_acquire) & bit)
+            while (vm_page_is(page, bit))
+                relax(machine);
+    rank_add(machine, rank);
+}
+
+void vm_page_bit_unlock(struct vm_machine *machine, struct vm_page *page, uint32_t bit,
+                        enum vm_rank rank) {
+    rank_drop(machine, rank);
+    if (machine->smp)
+        atomic_fetch_and_explicit(&page->flags, ~bit, memory_order_release);
+}

@@ -70,4 +70,10 @@ void vm_page_lock(struct vm_machine *machine, struct vm_page *page);
 bool vm_page_trylock(struct vm_machine *machine, struct vm_page *page);
 void vm_page_unlock(struct vm_machine *machine, struct vm_page *page);
 
+/* A spinning lock that is one bit of a page's flags, for what hangs on the page. */
+void vm_page_bit_lock(struct vm_machine *machine, struct vm_page *page, uint32_t bit,
+                      enum vm_rank rank);
+void vm_page_bit_unlock(struct vm_machine *machine, struct vm_page *page, uint32_t bit,
+                        enum vm_rank rank);
+
 #endif

@@ -251,7 +251,7 @@ static enum vm_walked walk_anonymous(struct vm_area_walk *walk) {
 
     if (!anon)
         return VM_WALKED_ALL;
-    if (walk->kind == VM_WALK_ALL)
+    if (walk->kind != VM_WALK_TRY)
         vm_lock(machine, &anon->lock, VM_RANK_ANON);
     else if (!vm_trylock(machine, &anon->lock, VM_RANK_ANON)) {
         users_drop(machine, anon);

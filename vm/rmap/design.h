@@ -71,8 +71,9 @@ enum vm_step {
 typedef enum vm_step vm_mapping_visit(const struct vm_mapping *mapping, void *context);
 
 enum vm_walk_kind {
-    VM_WALK_ALL, /* must see every entry: waits for the locks it needs */
-    VM_WALK_TRY  /* may miss some: gives up where a lock is held */
+    VM_WALK_ALL,  /* must see every entry: waits for the locks it needs */
+    VM_WALK_LOOK, /* the same for onlookers: the design may not tidy its records on the way */
+    VM_WALK_TRY   /* may miss some: gives up where a lock is held */
 };
 
 enum vm_walked { VM_WALKED_ALL, VM_WALKED_SOME };
@@ -170,7 +171,7 @@ enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *p
 enum vm_walked vm_rmap_walk(struct vm_machine *machine, struct vm_page *page,
                             enum vm_walk_kind kind, vm_mapping_visit *visit, void *context);
 
-/* The same for onlookers: leaves the machine's counts as they were. */
+/* A VM_WALK_LOOK that leaves even the machine's counts as they were. */
 enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page,
                             vm_mapping_visit *visit, void *context);
 

@@ -99,7 +99,7 @@ enum vm_step vm_rmap_try_area(struct vm_machine *machine, struct vm_area *area,
 static bool found_all(const struct vm_area_walk *walk) {
     uint32_t mappings = vm_page_mapcount(walk->page);
 
-    if (walk->kind == VM_WALK_ALL && walk->machine->smp)
+    if (walk->kind != VM_WALK_TRY && walk->machine->smp)
         return mappings == 0;
     return walk->kept >= mappings;
 }
@@ -145,7 +145,7 @@ enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *p
                                  .context = context,
                                  .walked = VM_WALKED_ALL };
 
-    if (kind == VM_WALK_ALL)
+    if (kind != VM_WALK_TRY)
         vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
     else if (!vm_trylock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS))
         return VM_WALKED_SOME;
@@ -169,7 +169,7 @@ enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page,
                             vm_mapping_visit *visit, void *context) {
     struct vm_stats *counts = &vm_this_cpu(machine)->counts;
     struct vm_stats before = *counts;
-    enum vm_walked walked = vm_rmap_walk(machine, page, VM_WALK_ALL, visit, context);
+    enum vm_walked walked = vm_rmap_walk(machine, page, VM_WALK_LOOK, visit, context);
 
     counts->rmap = before.rmap;
     return walked;
@@ -220,7 +220,7 @@ uint64_t vm_page_mappings(struct vm_machine *machine, uint64_t frame, vm_mapped_
     if (!page)
         return 0;
     vm_page_lock(machine, page);
-    vm_rmap_walk(machine, page, VM_WALK_ALL, list_mapping, &listing);
+    vm_rmap_walk(machine, page, VM_WALK_LOOK, list_mapping, &listing);
     vm_page_unlock(machine, page);
     vm_page_put(machine, page);
     return listing.found;
