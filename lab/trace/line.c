@@ -128,7 +128,7 @@ static inline bool hexadecimal(struct cursor *cursor, const char *field, const c
 }
 
 static inline bool process_id(struct cursor *cursor, const char *field, uint32_t *id) {
-    uint64_t number;
+    uint64_t number = 0;
     if (!decimal(cursor, field, UINT32_MAX, "a decimal process id below 4294967296", &number))
         return false;
     *id = (uint32_t)number;
@@ -137,7 +137,7 @@ static inline bool process_id(struct cursor *cursor, const char *field, uint32_t
 
 /* UINT32_MAX stands for anonymous memory. */
 static bool object_id(struct cursor *cursor, const char *field, uint32_t *id) {
-    uint64_t number;
+    uint64_t number = 0;
     if (!decimal(cursor, field, TRACE_ANONYMOUS - 1, "a decimal object id below 4294967295",
                  &number))
         return false;
@@ -310,7 +310,7 @@ static bool parse_time(struct cursor *cursor, struct trace_event *event) {
 }
 
 static bool parse_cpu(struct cursor *cursor, struct trace_event *event) {
-    uint64_t number;
+    uint64_t number = 0;
     if (!decimal(cursor, "CPU", UINT16_MAX, "a decimal CPU number below 65536", &number))
         return false;
     event->cpu.number = (uint32_t)number;
