@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -224,8 +225,9 @@ static void write_closing_notes(struct recording *recording) {
     trace_note(writer, "processes", "%llu",
                (unsigned long long)recording->decoder.processes.started);
     trace_note(writer, "lost", "%llu", (unsigned long long)recording->lost);
-    trace_note(writer, "faults_user_counted", "%llu", (unsigned long long)totals->faults_user);
-    trace_note(writer, "faults_kernel_counted", "%llu", (unsigned long long)totals->faults_kernel);
+    trace_note(writer, "faults_recorded", "%llu user %llu kernel",
+               (unsigned long long)totals->faults_user, (unsigned long long)totals->faults_kernel);
+    trace_note(writer, "faults_kernel_counted", "%llu", (unsigned long long)recording->end.faults);
     if (recording->rings.disordered)
         trace_note(writer, "disordered", "%llu", (unsigned long long)recording->rings.disordered);
     if (recording->survivors)
@@ -297,7 +299,8 @@ static void show_progress(const struct recording *recording) {
 }
 
 static void read_until_end(struct recording *recording) {
-    enum { MOST_WAIT_MS = 50 };
+    /* Files and processes are asked about while they are, with luck, still there. */
+    enum { MOST_WAIT_MS = 20 };
     struct decoder *decoder = &recording->decoder;
     while (!launch_ended(&recording->launch, &recording->end)) {
         rings_wait(&recording->rings, recording->launch.pidfd, MOST_WAIT_MS);
@@ -348,6 +351,13 @@ static int close_trace(struct recording *recording) {
     return error ? -1 : 0;
 }
 
+/* Never a device or a pipe that was named as the output. */
+static void remove_trace(const char *path) {
+    struct stat status;
+    if (lstat(path, &status) == 0 && S_ISREG(status.st_mode))
+        unlink(path);
+}
+
 static int let_it_run(struct recording *recording) {
     write_opening_notes(recording);
     if (recording->following == FOLLOW_GROUP)
@@ -395,7 +405,7 @@ static int record(const struct options *options) {
         report(&recording);
         good = written && recording.lost == 0 && !recording.decoder.out_of_memory;
     } else {
-        unlink(options->output);
+        remove_trace(options->output);
     }
     rings_close(&recording.rings);
     decoder_free(&recording.decoder);

@@ -24,7 +24,8 @@ struct launch_end {
     int status; /* as from wait() */
     double wall_seconds;
     double cpu_seconds; /* the command and all its children it waited for */
-    uint64_t faults;    /* the kernel's own count of them, likewise */
+    uint64_t
+        faults; /* the kernel's own count of them, likewise; it leaves out who was not waited for */
 };
 
 /* 0, or -1 after having said why. */

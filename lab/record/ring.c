@@ -23,7 +23,7 @@
 #include "command.h"
 
 enum {
-    SETTLING_NS = 50 * 1000 * 1000,
+    SETTLING_NS = 20 * 1000 * 1000,
     /* When a ring fills fast, waiting long would lose records; this is still a thousand times what a CPU needs. */
     SETTLING_FULL_NS = 5 * 1000 * 1000,
     LONGEST_RECORD = 64 * 1024
