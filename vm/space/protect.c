@@ -51,8 +51,6 @@ static void change_entries(struct vm_area *area, uint32_t flags) {
     struct vm_table_cursor at = vm_table_cursor(space->root, area->start, area->end);
 
     while (vm_table_next(change.machine, &at)) {
-        if (!at.table->present)
-            continue;
         vm_lock(change.machine, &at.table->lock, VM_RANK_TABLE);
         for (unsigned i = 0; i < at.count; i++)
             change_entry(&change, &at.entries[i]);
