@@ -33,6 +33,7 @@ struct vm_object {
     struct vm_lock pages_lock; /* VM_RANK_OBJECT_PAGES */
     struct vm_radix pages;
     uint64_t page_count;           /* pages in memory */
+    uint64_t slot_count;           /* evicted pages: each names a swap slot */
     _Atomic uint32_t write_failed; /* a write-back failed since the last msync told */
 
     struct vm_lock areas_lock;          /* VM_RANK_OBJECT_AREAS */
@@ -62,6 +63,9 @@ void vm_object_unlink_area(struct vm_object *object, struct vm_area *area);
  */
 int vm_object_page(struct vm_object *object, uint64_t index, struct vm_page **page);
 
+/* The same, but a page that is neither in memory nor in swap is left there: *page is NULL. */
+int vm_object_page_kept(struct vm_object *object, uint64_t index, struct vm_page **page);
+
 /* Pages of [first, first + n) that are in memory and can be locked at once: pages[i] is such a page,
  * locked and referenced, or NULL. Returns how many. Pages beyond the object's end are left out. */
 unsigned vm_object_pages_cached(struct vm_object *object, uint64_t first, unsigned n,
@@ -78,7 +82,8 @@ int vm_object_page_write(struct vm_object *object, struct vm_page *page);
 void vm_object_page_remove(struct vm_object *object, struct vm_page *page);
 
 /* Shared memory: gives the page a swap slot and writes it there, then leaves the slot in the page's
- * place in the cache. => page locked, unmapped. VM_ENOMEM: no slot. VM_EIO. */
+ * place in the cache; the caller's reference is left. A clean page is still all zeroes and only
+ * removed. => page locked, unmapped. VM_ENOMEM: no slot; VM_EIO. The page stays and is dirty then. */
 int vm_object_page_swap_out(struct vm_object *object, struct vm_page *page);
 
 /* Calls visit for each page in memory with first <= index <= last, locked and referenced. */
@@ -86,13 +91,19 @@ typedef void vm_object_page_visit(struct vm_page *page, void *context);
 void vm_object_pages_each(struct vm_object *object, uint64_t first, uint64_t last,
                           vm_object_page_visit *visit, void *context);
 
+/* Zeroes the page from byte `end` of the object on, if that lies within it. => page locked */
+void vm_object_page_cut(struct vm_machine *machine, struct vm_page *page, uint64_t end);
+
+/* Forgets the evicted pages from `first` on, and their slots. */
+void vm_object_slots_free(struct vm_object *object, uint64_t first);
+
 /*
  * Upcall: clears every entry that maps the object's pages from `first` on, private copies too.
  * Offered by space/ and called by vm_object_truncate() through the areas index.
  */
 void vm_object_unmap_from(struct vm_object *object, uint64_t first);
 
-/* For tests: cache, counts and areas agree. Counts differences. */
+/* For tests: cache, counts and areas agree. Counts differences. => nothing else is going on */
 uint64_t vm_object_check(struct vm_object *object);
 
 #endif

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pages.c - the page cache of an object: finding pages, bringing them in, writing them back.
+ *
+ * For each page offset the radix tree holds nothing, a page, or the swap slot of an evicted page of
+ * shared memory (odd words: slot << 1 | 1).
+ *
+ * Finding a page: look it up and take a reference under the pages lock, which cannot be held while
+ * waiting for the page lock; then lock the page and see whether it is still the object's. It may
+ * have been removed, evicted or cut off meanwhile, and then the search begins again.
+ *
+ * Bringing one in: the frame is allocated first, since that may reclaim, and goes into the cache
+ * locked before it is filled. All who want it meanwhile find it and wait for its lock: one read
+ * serves all. If the read fails the page is gone again before it is unlocked, so that no one ever
+ * sees a page of the cache that is locked by himself and has no contents.
+ *
+ * A slot is freed as soon as its page has been read, and the page is dirty then: no page of shared
+ * memory is in the swap cache for longer than it takes to evict it.
+ */
+#include "vm/object/object.h"
+
+#include <objrmap/rmap.h>
+
+#include "vm/memory.h"
+#include "vm/object/swap.h"
+
+static void lock_pages(struct vm_object *object) {
+    vm_lock(object->machine, &object->pages_lock, VM_RANK_OBJECT_PAGES);
+}
+
+/* The object may be gone as soon as this is done, if its last page has been taken out. */
+static void unlock_pages(struct vm_object *object) {
+    vm_unlock(object->machine, &object->pages_lock, VM_RANK_OBJECT_PAGES);
+}
+
+static void release(struct vm_machine *machine, struct vm_page *page) {
+    vm_page_unlock(machine, page);
+    vm_page_put(machine, page);
+}
+
+/* ---------------------------------------------------------------- words in the radix tree */
+
+static bool word_is_slot(uintptr_t word) {
+    return (word & 1) != 0;
+}
+
+static uintptr_t word_of_slot(uint32_t slot) {
+    return ((uintptr_t)slot << 1) | 1;
+}
+
+static uint32_t slot_of_word(uintptr_t word) {
+    return (uint32_t)(word >> 1);
+}
+
+/* NULL if it is a slot or nothing. */
+static struct vm_page *page_of_word(uintptr_t word) {
+    return word_is_slot(word) ? NULL : (struct vm_page *)word;
+}
+
+static uintptr_t word_at(struct vm_object *object, uint64_t index) {
+    lock_pages(object);
+    uintptr_t word = vm_radix_get(&object->pages, index);
+    unlock_pages(object);
+    return word;
+}
+
+/* ---------------------------------------------------------------- finding */
+
+static bool page_is_at(const struct vm_page *page, const struct vm_object *object, uint64_t index) {
+    return page->object == object && page->index == index;
+}
+
+/* The first word at or after *index, which becomes its index; if it is a page, with a reference. */
+static uintptr_t next_word(struct vm_object *object, uint64_t *index) {
+    lock_pages(object);
+    uintptr_t word = vm_radix_next(&object->pages, index);
+    if (page_of_word(word))
+        vm_page_get(object->machine, page_of_word(word));
+    unlock_pages(object);
+    return word;
+}
+
+/* The page, locked and with a reference; NULL if it is not in memory. */
+static struct vm_page *find_and_lock(struct vm_object *object, uint64_t index) {
+    struct vm_machine *machine = object->machine;
+
+    for (;;) {
+        lock_pages(object);
+        struct vm_page *page = page_of_word(vm_radix_get(&object->pages, index));
+        if (page)
+            vm_page_get(machine, page);
+        unlock_pages(object);
+        if (!page)
+            return NULL;
+        vm_page_lock(machine, page);
+        if (page_is_at(page, object, index))
+            return page;
+        release(machine, page);
+    }
+}
+
+unsigned vm_object_pages_cached(struct vm_object *object, uint64_t first, unsigned n,
+                                struct vm_page **pages) {
+    struct vm_machine *machine = object->machine;
+    unsigned found = 0;
+
+    memset(pages, 0, n * sizeof *pages);
+    lock_pages(object);
+    uint64_t end = vm_object_page_end(object), index = first;
+    for (;; index++) {
+        uintptr_t word = vm_radix_next(&object->pages, &index);
+        if (!word || index - first >= n || index >= end)
+            break;
+        struct vm_page *page = page_of_word(word);
+        if (!page || !vm_page_trylock(machine, page))
+            continue;
+        vm_page_get(machine, page);
+        pages[index - first] = page;
+        found++;
+    }
+    unlock_pages(object);
+    return found;
+}
+
+bool vm_object_page_resident(struct vm_object *object, uint64_t index) {
+    return page_of_word(word_at(object, index)) != NULL;
+}
+
+/* The lock is let go of at each word, so that a long row of slots holds up nobody. */
+void vm_object_pages_each(struct vm_object *object, uint64_t first, uint64_t last,
+                          vm_object_page_visit *visit, void *context) {
+    struct vm_machine *machine = object->machine;
+    uint64_t index = first;
+
+    while (index <= last) {
+        uintptr_t word = next_word(object, &index);
+        struct vm_page *page = page_of_word(word);
+        if (page && index <= last) {
+            vm_page_lock(machine, page);
+            bool gone = !page_is_at(page, object, index);
+            if (!gone)
+                visit(page, context);
+            release(machine, page);
+            if (gone)
+                continue; /* see what took its place */
+        } else if (page) {
+            vm_page_put(machine, page);
+        }
+        if (!word || index >= last)
+            return;
+        index++;
+    }
+}
+
+/* ---------------------------------------------------------------- coming and going */
+
+/*
+ * Puts a new page where nothing or a slot is; *before tells which, and a slot is the caller's now.
+ * => page locked. VM_SIGBUS beyond the end, VM_ENOMEM, VM_EAGAIN: somebody else was faster
+ */
+static int insert(struct vm_object *object, uint64_t index, struct vm_page *page,
+                  uintptr_t *before) {
+    struct vm_machine *machine = object->machine;
+    int error = VM_OK;
+
+    lock_pages(object);
+    *before = vm_radix_get(&object->pages, index);
+    if (index >= vm_object_page_end(object))
+        error = VM_SIGBUS;
+    else if (page_of_word(*before))
+        error = VM_EAGAIN;
+    else if (!*before)
+        error = vm_radix_reserve(machine, &object->pages, index);
+    if (!error) {
+        page->object = object;
+        page->index = index;
+        vm_page_get(machine, page);
+        vm_radix_put(&object->pages, index, (uintptr_t)page);
+        object->page_count++;
+        object->slot_count -= word_is_slot(*before);
+    }
+    unlock_pages(object);
+    return error;
+}
+
+/* Takes the page out, leaving a slot's word or nothing (0) in its place, and drops the cache's
+ * reference. => page locked; the object may be gone afterwards */
+static void take_out(struct vm_object *object, struct vm_page *page, uintptr_t word) {
+    struct vm_machine *machine = object->machine;
+
+    VM_ASSERT(machine, page->object == object && vm_page_mapcount(page) == 0);
+    lock_pages(object);
+    if (word)
+        vm_radix_put(&object->pages, page->index, word);
+    else
+        vm_radix_remove(machine, &object->pages, page->index);
+    object->page_count--;
+    object->slot_count += word_is_slot(word);
+    page->object = NULL;
+    unlock_pages(object);
+    vm_page_put(machine, page);
+}
+
+void vm_object_page_remove(struct vm_object *object, struct vm_page *page) {
+    take_out(object, page, 0);
+}
+
+void vm_object_slots_free(struct vm_object *object, uint64_t first) {
+    struct vm_machine *machine = object->machine;
+    uint64_t index = first;
+
+    for (;;) {
+        lock_pages(object);
+        uintptr_t word = vm_radix_next(&object->pages, &index);
+        if (word_is_slot(word)) {
+            vm_radix_remove(machine, &object->pages, index);
+            object->slot_count--;
+        }
+        unlock_pages(object);
+        if (word_is_slot(word))
+            vm_swap_free(machine, slot_of_word(word));
+        if (!word || index == UINT64_MAX)
+            return;
+        index++;
+    }
+}
+
+/* ---------------------------------------------------------------- bringing in */
+
+void vm_object_page_cut(struct vm_machine *machine, struct vm_page *page, uint64_t end) {
+    uint64_t from = end % VM_PAGE_SIZE;
+
+    if (from && end >> VM_PAGE_SHIFT == page->index)
+        vm_frame_zero(machine, page, from, VM_PAGE_SIZE - from);
+}
+
+static int read_from_backing(struct vm_object *object, struct vm_page *page) {
+    struct vm_machine *machine = object->machine;
+    void *data = vm_frame_map(machine, page);
+    int failed = object->backing->read(object->backing, page->index, data);
+
+    vm_frame_unmap(machine, data);
+    if (failed < 0)
+        return VM_SIGBUS;
+    /* The file may be longer than the object: the embedder cuts it when he likes. */
+    vm_object_page_cut(machine, page, vm_object_size(object));
+    vm_count(machine, faults.read_in, 1);
+    return VM_OK;
+}
+
+static int read_from_slot(struct vm_machine *machine, struct vm_page *page, uint32_t slot) {
+    if (vm_swap_read(machine, slot, page) != VM_OK)
+        return VM_SIGBUS;
+    vm_page_set(machine, page, VM_PAGE_DIRTY);
+    vm_swap_free(machine, slot);
+    return VM_OK;
+}
+
+static int fill(struct vm_object *object, struct vm_page *page, uintptr_t word) {
+    if (word)
+        return read_from_slot(object->machine, page, slot_of_word(word));
+    if (object->kind == VM_OBJECT_FILE)
+        return read_from_backing(object, page);
+    vm_frame_zero(object->machine, page, 0, VM_PAGE_SIZE);
+    return VM_OK;
+}
+
+/* => VM_EAGAIN: somebody else was faster */
+static int bring_in(struct vm_object *object, uint64_t index, struct vm_page **result) {
+    struct vm_machine *machine = object->machine;
+    struct vm_page *page = vm_frame_alloc(machine, VM_FRAME_AS_IS);
+    uintptr_t word;
+
+    if (!page)
+        return VM_OOM;
+    vm_page_trylock(machine, page); /* succeeds: nobody else knows the page */
+    int error = insert(object, index, page, &word);
+    if (!error) {
+        error = fill(object, page, word);
+        if (error)
+            take_out(object, page, word);
+    }
+    if (error) {
+        release(machine, page);
+        return error;
+    }
+    vm_lru_add(machine, page);
+    *result = page;
+    return VM_OK;
+}
+
+int vm_object_page(struct vm_object *object, uint64_t index, struct vm_page **result) {
+    for (;;) {
+        if (index >= vm_object_page_end(object))
+            return VM_SIGBUS;
+        struct vm_page *page = find_and_lock(object, index);
+        if (!page) {
+            int error = bring_in(object, index, result);
+            if (error != VM_EAGAIN)
+                return error;
+        } else if (index < vm_object_page_end(object)) {
+            *result = page;
+            return VM_OK;
+        } else {
+            release(object->machine, page); /* cut off while we waited for it */
+        }
+    }
+}
+
+int vm_object_page_kept(struct vm_object *object, uint64_t index, struct vm_page **page) {
+    *page = NULL;
+    return word_at(object, index) ? vm_object_page(object, index, page) : VM_OK;
+}
+
+/* ---------------------------------------------------------------- writing back */
+
+int vm_object_page_write(struct vm_object *object, struct vm_page *page) {
+    struct vm_machine *machine = object->machine;
+    struct vm_backing *backing = object->backing;
+
+    if (!vm_page_is(page, VM_PAGE_DIRTY))
+        return VM_OK;
+    vm_page_clear(machine, page, VM_PAGE_DIRTY);
+    if (page->index >= vm_object_page_end(object))
+        return VM_OK; /* about to be cut off */
+    vm_object_page_cut(machine, page, vm_object_size(object));
+    void *data = vm_frame_map(machine, page);
+    int failed = backing->write ? backing->write(backing, page->index, data) : -1;
+    vm_frame_unmap(machine, data);
+    if (failed < 0) {
+        vm_page_set(machine, page, VM_PAGE_DIRTY);
+        atomic_store_explicit(&object->write_failed, 1, memory_order_relaxed);
+        return VM_EIO;
+    }
+    vm_count(machine, reclaim.written, 1);
+    return VM_OK;
+}
+
+int vm_object_page_swap_out(struct vm_object *object, struct vm_page *page) {
+    struct vm_machine *machine = object->machine;
+
+    if (!vm_page_is(page, VM_PAGE_DIRTY)) {
+        vm_object_page_remove(object, page);
+        return VM_OK;
+    }
+    int error = vm_swap_cache_add(machine, page);
+    if (error)
+        return error;
+    error = vm_swap_write(machine, page);
+    if (!error) {
+        vm_swap_duplicate(machine, page->swap, 1);
+        take_out(object, page, word_of_slot(page->swap));
+    }
+    vm_swap_cache_remove(machine, page);
+    return error;
+}
+
+/* ---------------------------------------------------------------- looking */
+
+static void copy_out(struct vm_machine *machine, const struct vm_page *page, uint64_t from,
+                     void *data, size_t bytes) {
+    char *contents = vm_frame_map(machine, page);
+
+    memcpy(data, contents + from, bytes);
+    vm_frame_unmap(machine, contents);
+}
+
+/* Reads a page that is not in memory into `data`, a page long. */
+static int read_aside(struct vm_object *object, uint64_t index, uintptr_t word, char *data) {
+    uint64_t size = vm_object_size(object);
+
+    if (word)
+        return vm_swap_peek(object->machine, slot_of_word(word), data);
+    if (object->kind == VM_OBJECT_SHM)
+        memset(data, 0, VM_PAGE_SIZE);
+    else if (object->backing->read(object->backing, index, data) < 0)
+        return VM_EIO;
+    if (size >> VM_PAGE_SHIFT == index)
+        memset(data + size % VM_PAGE_SIZE, 0, VM_PAGE_SIZE - size % VM_PAGE_SIZE);
+    return VM_OK;
+}
+
+/* Where the page is may change while we look elsewhere: then what was read may be out of date. */
+static int peek(struct vm_object *object, uint64_t index, uint64_t from, void *data, size_t bytes,
+                char *buffer) {
+    struct vm_machine *machine = object->machine;
+
+    for (;;) {
+        struct vm_page *page = find_and_lock(object, index);
+        if (page) {
+            copy_out(machine, page, from, data, bytes);
+            release(machine, page);
+            return VM_OK;
+        }
+        uintptr_t word = word_at(object, index);
+        if (page_of_word(word))
+            continue;
+        int error = read_aside(object, index, word, buffer);
+        if (word_at(object, index) != word)
+            continue;
+        if (!error)
+            memcpy(data, buffer + from, bytes);
+        return error;
+    }
+}
+
+int vm_object_peek(struct vm_object *object, uint64_t offset, void *data, size_t bytes) {
+    struct vm_machine *machine = object->machine;
+    struct vm_port *port = machine->port;
+    uint64_t index = offset >> VM_PAGE_SHIFT, from = offset % VM_PAGE_SIZE;
+
+    if (bytes > VM_PAGE_SIZE - from)
+        return VM_EINVAL;
+    if (index >= vm_object_page_end(object))
+        return VM_SIGBUS;
+    if (machine->config.contents == VM_METADATA_ONLY) {
+        memset(data, 0, bytes);
+        return VM_OK;
+    }
+    char *buffer = port->allocate(port, VM_PAGE_SIZE, 16);
+    if (!buffer)
+        return VM_ENOMEM;
+    int error = peek(object, index, from, data, bytes, buffer);
+    port->release(port, buffer, VM_PAGE_SIZE);
+    return error;
+}
+
+/* ---------------------------------------------------------------- accounts */
+
+static uint64_t check_word(struct vm_object *object, uint64_t index, uintptr_t word) {
+    const struct vm_page *page = page_of_word(word);
+    uint64_t differences = 0;
+
+    if (page) {
+        differences += !page_is_at(page, object, index);
+        differences += vm_page_is(page, VM_PAGE_ANON);
+        differences += vm_page_references(page) == 0;
+    } else {
+        differences += object->kind != VM_OBJECT_SHM;
+        differences += vm_swap_count(object->machine, slot_of_word(word)) == 0;
+    }
+    return differences + (index >= vm_object_page_end(object));
+}
+
+uint64_t vm_object_check(struct vm_object *object) {
+    struct vm_machine *machine = object->machine;
+    uint64_t differences = 0, pages = 0, slots = 0, index = 0;
+    uintptr_t word;
+
+    lock_pages(object);
+    for (; (word = vm_radix_next(&object->pages, &index)) != 0; index++) {
+        differences += check_word(object, index, word);
+        pages += !word_is_slot(word);
+        slots += word_is_slot(word);
+    }
+    differences += (pages != object->page_count) + (slots != object->slot_count);
+    unlock_pages(object);
+
+    vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+    differences += !machine->index_kind->check(vm_object_areas(object));
+    vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+    return differences;
+}
