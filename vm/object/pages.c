@@ -453,7 +453,8 @@ uint64_t vm_object_check(struct vm_object *object) {
         pages += !word_is_slot(word);
         slots += word_is_slot(word);
     }
-    differences += (pages != object->page_count) + (slots != object->slot_count);
+    differences += pages != object->page_count;
+    differences += slots != object->slot_count;
     unlock_pages(object);
 
     vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
