@@ -154,6 +154,15 @@ void vm_object_pages_each(struct vm_object *object, uint64_t first, uint64_t las
 
 /* ---------------------------------------------------------------- coming and going */
 
+/* => pages lock held */
+static void count_pages(struct vm_object *object, int n) {
+    object->page_count += (uint64_t)n;
+    if (object->kind == VM_OBJECT_FILE)
+        vm_count(object->machine, memory.file, (uint64_t)n);
+    else
+        vm_count(object->machine, memory.shm, (uint64_t)n);
+}
+
 /*
  * Puts a new page where nothing or a slot is; *before tells which, and a slot is the caller's now.
  * => page locked. VM_SIGBUS beyond the end, VM_ENOMEM, VM_EAGAIN: somebody else was faster
@@ -176,7 +185,7 @@ static int insert(struct vm_object *object, uint64_t index, struct vm_page *page
         page->index = index;
         vm_page_get(machine, page);
         vm_radix_put(&object->pages, index, (uintptr_t)page);
-        object->page_count++;
+        count_pages(object, 1);
         object->slot_count -= word_is_slot(*before);
     }
     unlock_pages(object);
@@ -194,7 +203,7 @@ static void take_out(struct vm_object *object, struct vm_page *page, uintptr_t w
         vm_radix_put(&object->pages, page->index, word);
     else
         vm_radix_remove(machine, &object->pages, page->index);
-    object->page_count--;
+    count_pages(object, -1);
     object->slot_count += word_is_slot(word);
     page->object = NULL;
     unlock_pages(object);
