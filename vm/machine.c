@@ -13,7 +13,6 @@
 #define DEFAULT_STACK_LIMIT  (UINT64_C(8) << 20)
 #define DEFAULT_FAULT_AROUND 16
 #define FRAMES_MIN           64
-#define FRAMES_MAX           (UINT64_C(1) << 31) /* 8 TiB: frame numbers are 32 bits wide in lists */
 #define SWAP_PAGES_MAX       (UINT64_C(1) << 31)
 
 static int design_init(struct vm_machine *machine) {
@@ -50,8 +49,8 @@ static const char *config_fault(const struct vm_machine_config *config) {
         return "cpus: at most 64";
     if (config->cpus > 1 && (!port->cpu || !port->relax || !port->wait || !port->wake))
         return "port: cpu, relax, wait and wake are needed for more than one CPU";
-    if (config->frames < FRAMES_MIN || config->frames > FRAMES_MAX)
-        return "frames: from 64 to 2^31";
+    if (config->frames < FRAMES_MIN || config->frames > VM_FRAMES_MAX)
+        return "frames: from 64 to 2^30";
     if (config->swap_pages > SWAP_PAGES_MAX)
         return "swap_pages: at most 2^31";
     if (config->swap_pages && !config->swap)

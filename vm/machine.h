@@ -34,6 +34,7 @@ struct vm_link {
 struct vm_cpu {
     struct vm_stats counts;        /* this CPU's share; summed by vm_stats_read() */
     uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */
+    bool in_shortage; /* machine->shortage() runs: its own allocations do not call it again */
 };
 
 struct vm_machine {
@@ -44,10 +45,11 @@ struct vm_machine {
     /* frame/ */
     char *frames; /* where frame 0 begins */
     struct vm_section
-        *sections; /* descriptors, by 128 MiB of frames; a section's are made on demand */
+        *sections; /* descriptors, by 64 MiB of frames; a section's are made on demand */
     uint32_t section_count;
     struct vm_node *nodes; /* VM_RANK_ZONE, VM_RANK_LRU inside */
     unsigned node_count;
+    struct vm_cache *descriptor_cache;
     struct vm_page *zero_page; /* reads of untouched anonymous memory; never counted */
     struct vm_cache *caches;   /* all caches, newest first: VM_RANK_CACHE */
     struct vm_lock caches_lock;
@@ -76,7 +78,7 @@ struct vm_machine {
     size_t space_design_offset;
 
     /* Sums that need no per-CPU share. */
-    _Atomic uint64_t tables, tables_peak, data_peak, locked, locked_peak;
+    _Atomic uint64_t tables, tables_peak, data_peak, frames_peak, locked, locked_peak;
     _Atomic uint64_t area_count, areas_peak, space_count, spaces_peak;
 
     struct vm_cpu cpus[VM_CPUS_MAX];

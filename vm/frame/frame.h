@@ -6,6 +6,7 @@
  *   buddy.c  free blocks of 2^order frames in a zone
  *   hot.c    per-CPU hot and cold lists in front of the buddy allocator; allocation and freeing
  *   lru.c    the active and inactive list of a zone
+ *   check.c  whether all of these agree, for tests
  *   cache.c  named caches of records (cache.h)
  */
 #ifndef VM_FRAME_H
@@ -22,10 +23,11 @@ struct vm_lru {
     uint64_t pages;
 };
 
-/* A CPU's own free frames of a zone, linked through vm_page.next; touched by that CPU only.
- * hot: last in first out, caches still hold them; cold: for frames nobody will read soon. */
+/* A CPU's own free frames of a zone, linked through next and previous; touched by that CPU only.
+ * Taken and freed at the head, refilled and drained at the tail.
+ * hot: caches still hold them; cold: for frames nobody will read soon; tables: all zero. */
 struct vm_hot_list {
-    uint32_t head;
+    uint32_t head, tail;
     uint32_t count, low, high, batch;
 };
 
@@ -44,7 +46,7 @@ struct vm_zone {
     struct vm_lru lru[VM_LRU_LISTS];
 
     struct {
-        struct vm_hot_list hot, cold;
+        struct vm_hot_list hot, cold, tables;
     } cpu[VM_CPUS_MAX];
 };
 

@@ -34,9 +34,10 @@ enum vm_page_flag {
     VM_PAGE_DISCARDABLE = 1u << 8, /* MADV_FREE: may be dropped while no entry is dirty */
     VM_PAGE_TABLE = 1u << 9,       /* holds a page table: see table.h for what the fields mean */
     VM_PAGE_RESERVED = 1u << 10,   /* never counted, listed or freed: the zero page */
-    VM_PAGE_FREE = 1u << 11,       /* heads a free block; swap is its order */
+    VM_PAGE_FREE = 1u << 11,       /* heads a free block; swap is its order; zone lock */
     VM_PAGE_DESIGN_0 = 1u << 12,   /* the design's own */
     VM_PAGE_DESIGN_1 = 1u << 13,
+    VM_PAGE_CPU_FREE = 1u << 14, /* free, on a CPU's own list */
 };
 
 #define VM_PAGE_FLAG_BITS 16 /* the upper half of the word is the section's number */
@@ -61,8 +62,9 @@ _Static_assert(sizeof(struct vm_page) == 48, "the frame descriptor has grown");
 #define VM_ONE_REFERENCE UINT64_C(1)
 #define VM_ONE_MAPPING   (UINT64_C(1) << 32)
 
-#define VM_SECTION_SHIFT 15 /* 128 MiB of frames */
+#define VM_SECTION_SHIFT 14 /* 64 MiB of frames */
 #define VM_SECTION_PAGES (UINT64_C(1) << VM_SECTION_SHIFT)
+#define VM_FRAMES_MAX    (VM_SECTION_PAGES << (32 - VM_PAGE_FLAG_BITS)) /* 4 TiB */
 
 struct vm_zone;
 

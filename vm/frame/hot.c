@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * hot.c - allocation and freeing of frames, by way of each CPU's own lists.
+ *
+ * In front of a zone's free blocks every CPU has a hot list, a cold list and a list of cleared
+ * tables (Linux 2.5.45). Most calls only touch the head of one; b frames at a time move between
+ * list and zone under one lock. Frames freed by reclaim go to the cold list: nobody has read them
+ * for long, and the hot list's are worth more. A freed page table is all zeroes and waits for the
+ * next one, which then needs no clearing.
+ *
+ * Who finds a zone at its lower watermark asks for reclaim first. Reclaim allocates, too: for that,
+ * and when nothing could be freed, frames go down to the last one. A CPU whose zone has nothing
+ * left gives its own lists back and looks again, so a machine of 64 frames uses all 64.
+ */
+#include "vm/frame/zone.h"
+#include "vm/memory.h"
+
+#define SPARE_TABLES_MOST 64
+
+/* ---------------------------------------------------------------- one list */
+
+static void list_init(struct vm_hot_list *list, uint32_t low, uint32_t high, uint32_t batch) {
+    *list = (struct vm_hot_list){
+        .head = VM_NO_LINK, .tail = VM_NO_LINK, .low = low, .high = high, .batch = batch
+    };
+}
+
+void vm_hot_lists_init(struct vm_zone *zone, unsigned cpu) {
+    uint64_t chunk = zone->frames / 1024;
+    uint32_t batch = (uint32_t)(chunk < 64 ? chunk : 64) / 4;
+    if (batch == 0)
+        batch = 1;
+    list_init(&zone->cpu[cpu].hot, 2 * batch, 6 * batch, batch);
+    list_init(&zone->cpu[cpu].cold, 0, 2 * batch, batch);
+    list_init(&zone->cpu[cpu].tables, 0, SPARE_TABLES_MOST, batch);
+}
+
+static inline void push_head(struct vm_machine *machine, struct vm_hot_list *list,
+                             struct vm_page *page, uint32_t frame) {
+    vm_page_reset_flags(page, VM_PAGE_CPU_FREE);
+    page->next = list->head;
+    page->previous = VM_NO_LINK;
+    if (list->count++)
+        vm_page_of(machine, list->head)->previous = frame;
+    else
+        list->tail = frame;
+    list->head = frame;
+}
+
+static void push_tail(struct vm_machine *machine, struct vm_hot_list *list, uint32_t frame) {
+    struct vm_page *page = vm_page_of(machine, frame);
+    vm_page_reset_flags(page, VM_PAGE_CPU_FREE);
+    page->next = VM_NO_LINK;
+    page->previous = list->tail;
+    if (list->count++)
+        vm_page_of(machine, list->tail)->next = frame;
+    else
+        list->head = frame;
+    list->tail = frame;
+}
+
+/* The new head's `previous` is left as it is: the list is only followed for `count` frames. */
+static inline struct vm_page *pop_head(struct vm_machine *machine, struct vm_hot_list *list) {
+    struct vm_page *page = vm_page_of(machine, list->head);
+    list->head = page->next;
+    list->count--;
+    return page;
+}
+
+static uint32_t pop_tail(struct vm_machine *machine, struct vm_hot_list *list) {
+    uint32_t frame = list->tail;
+    list->tail = vm_page_of(machine, frame)->previous;
+    list->count--;
+    return frame;
+}
+
+/* ---------------------------------------------------------------- between list and zone */
+
+static void refill(struct vm_machine *machine, struct vm_zone *zone, struct vm_hot_list *list) {
+    vm_lock(machine, &zone->lock, VM_RANK_ZONE);
+    for (uint32_t i = 0; i < list->batch; i++) {
+        uint32_t frame = vm_buddy_take(machine, zone, 0);
+        if (frame == VM_NO_LINK)
+            break;
+        push_tail(machine, list, frame);
+    }
+    vm_unlock(machine, &zone->lock, VM_RANK_ZONE);
+}
+
+static void drain(struct vm_machine *machine, struct vm_zone *zone, struct vm_hot_list *list,
+                  uint32_t frames) {
+    if (list->count == 0)
+        return;
+    vm_lock(machine, &zone->lock, VM_RANK_ZONE);
+    for (; frames && list->count; frames--)
+        vm_buddy_give(machine, zone, pop_tail(machine, list), 0);
+    vm_unlock(machine, &zone->lock, VM_RANK_ZONE);
+}
+
+static void drain_cpu(struct vm_machine *machine, struct vm_zone *zone, unsigned cpu) {
+    drain(machine, zone, &zone->cpu[cpu].hot, UINT32_MAX);
+    drain(machine, zone, &zone->cpu[cpu].cold, UINT32_MAX);
+    drain(machine, zone, &zone->cpu[cpu].tables, UINT32_MAX);
+}
+
+void vm_frames_drain(struct vm_machine *machine) {
+    for (unsigned n = 0; n < machine->node_count; n++)
+        for (unsigned z = 0; z < machine->nodes[n].zone_count; z++)
+            for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
+                drain_cpu(machine, &machine->nodes[n].zones[z], cpu);
+}
+
+/* ---------------------------------------------------------------- counting */
+
+static inline uint64_t load(const _Atomic uint64_t *word) {
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline uint64_t free_frames(const struct vm_machine *machine) {
+    uint64_t sum = 0;
+    for (unsigned n = 0; n < machine->node_count; n++)
+        for (unsigned z = 0; z < machine->nodes[n].zone_count; z++)
+            sum += load(&machine->nodes[n].zones[z].free_frames);
+    return sum;
+}
+
+uint64_t vm_frames_free(const struct vm_machine *machine) {
+    return free_frames(machine);
+}
+
+static inline void raise(_Atomic uint64_t *peak, uint64_t value) {
+    uint64_t top = load(peak);
+    while (value > top && !atomic_compare_exchange_weak_explicit(
+                              peak, &top, value, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+/* After an allocation. The two sums are read one after the other, so with many CPUs `tables` may be
+ * newer than `used`, and larger. */
+static inline void note_peaks(struct vm_machine *machine) {
+    uint64_t used = machine->config.frames - free_frames(machine);
+    uint64_t tables = load(&machine->tables);
+    raise(&machine->frames_peak, used);
+    if (used > tables)
+        raise(&machine->data_peak, used - tables);
+}
+
+/* ---------------------------------------------------------------- taking */
+
+static inline unsigned this_cpu(const struct vm_machine *machine) {
+    return machine->smp ? machine->port->cpu(machine->port) : 0;
+}
+
+enum purpose { DATA, COLD_DATA, TABLE };
+enum reserve { KEEP_RESERVE, USE_RESERVE };
+
+static inline struct vm_page *take_listed(struct vm_machine *machine, struct vm_zone *zone,
+                                          struct vm_hot_list *list) {
+    if (list->count <= list->low)
+        refill(machine, zone, list);
+    return list->count ? pop_head(machine, list) : NULL;
+}
+
+/* On a metadata-only machine only tables have contents, and they leave zeroes behind. */
+static void clear_table(struct vm_machine *machine, const struct vm_page *page) {
+    if (machine->config.contents == VM_METADATA_ONLY)
+        return;
+    memset(vm_frame_map_number(machine, vm_page_frame(machine, page)), 0, VM_PAGE_SIZE);
+}
+
+static inline struct vm_page *take_from_zone(struct vm_machine *machine, struct vm_zone *zone,
+                                             unsigned cpu, enum purpose purpose) {
+    if (purpose == TABLE && zone->cpu[cpu].tables.count)
+        return pop_head(machine, &zone->cpu[cpu].tables);
+    struct vm_hot_list *list = purpose == COLD_DATA ? &zone->cpu[cpu].cold : &zone->cpu[cpu].hot;
+    struct vm_page *page = take_listed(machine, zone, list);
+    if (!page) {
+        drain_cpu(machine, zone, cpu);
+        page = take_listed(machine, zone, list);
+    }
+    if (page && purpose == TABLE)
+        clear_table(machine, page);
+    return page;
+}
+
+static inline struct vm_page *take(struct vm_machine *machine, enum purpose purpose,
+                                   enum reserve reserve) {
+    unsigned cpu = this_cpu(machine);
+    for (unsigned n = 0; n < machine->node_count; n++) {
+        struct vm_node *node = &machine->nodes[n];
+        for (unsigned z = 0; z < node->zone_count; z++) {
+            struct vm_zone *zone = &node->zones[z];
+            if (reserve == KEEP_RESERVE && load(&zone->free_frames) <= zone->watermark_min)
+                continue;
+            struct vm_page *page = take_from_zone(machine, zone, cpu, purpose);
+            if (!page)
+                continue;
+            vm_fetch_add(machine, &zone->free_frames, (uint64_t)0 - 1);
+            return page;
+        }
+    }
+    return NULL;
+}
+
+/* 0 also when this CPU is freeing frames already. */
+static uint64_t ask_for_frames(struct vm_machine *machine) {
+    struct vm_cpu *cpu = vm_this_cpu(machine);
+    if (!machine->shortage || cpu->in_shortage)
+        return 0;
+    cpu->in_shortage = true;
+    uint64_t freed =
+        machine->shortage(machine, machine->nodes[0].zones[0].cpu[this_cpu(machine)].hot.batch);
+    cpu->in_shortage = false;
+    return freed;
+}
+
+/* Other CPUs may take what was freed for us, so it may need several turns while there is progress. */
+static struct vm_page *take_scarce(struct vm_machine *machine, enum purpose purpose) {
+    for (;;) {
+        uint64_t freed = ask_for_frames(machine);
+        struct vm_page *page = take(machine, purpose, USE_RESERVE);
+        if (page || !freed)
+            return page;
+    }
+}
+
+static inline struct vm_page *take_frame(struct vm_machine *machine, enum purpose purpose) {
+    VM_ASSERT_INTERNAL(machine, vm_may_sleep(machine));
+    struct vm_page *page = take(machine, purpose, KEEP_RESERVE);
+    if (!page)
+        page = take_scarce(machine, purpose);
+    if (page) {
+        atomic_store_explicit(&page->counts, VM_ONE_REFERENCE, memory_order_relaxed);
+        page->swap = 0;
+    }
+    return page;
+}
+
+/* ---------------------------------------------------------------- frames */
+
+struct vm_page *vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want want) {
+    struct vm_page *page = take_frame(machine, want == VM_FRAME_COLD ? COLD_DATA : DATA);
+    if (!page)
+        return NULL;
+    vm_page_reset_flags(page, 0);
+    note_peaks(machine);
+    if (want == VM_FRAME_ZEROED)
+        vm_frame_zero(machine, page, 0, VM_PAGE_SIZE);
+    return page;
+}
+
+static inline void put_listed(struct vm_machine *machine, struct vm_zone *zone,
+                              struct vm_hot_list *list, struct vm_page *page) {
+    push_head(machine, list, page, (uint32_t)vm_page_frame(machine, page));
+    if (list->count >= list->high)
+        drain(machine, zone, list, list->batch);
+    vm_fetch_add(machine, &zone->free_frames, 1);
+}
+
+void vm_frame_free(struct vm_machine *machine, struct vm_page *page) {
+    VM_ASSERT(machine, vm_page_counts(page) == 0);
+    VM_ASSERT(machine, page->rmap == 0);
+    VM_ASSERT(machine, !vm_page_is(page, VM_PAGE_FREE | VM_PAGE_CPU_FREE | VM_PAGE_LISTED |
+                                             VM_PAGE_SWAPCACHE | VM_PAGE_TABLE | VM_PAGE_RESERVED |
+                                             VM_PAGE_LOCKED));
+    struct vm_zone *zone = vm_page_zone(machine, page);
+    unsigned cpu = this_cpu(machine);
+    page->owner = NULL;
+    page->index = 0;
+    put_listed(machine, zone,
+               machine->cpus[cpu].in_shortage ? &zone->cpu[cpu].cold : &zone->cpu[cpu].hot, page);
+}
+
+void vm_page_free(struct vm_machine *machine, struct vm_page *page) {
+    if (vm_page_is(page, VM_PAGE_LISTED))
+        vm_lru_remove(machine, page);
+    vm_frame_free(machine, page);
+}
+
+/* ---------------------------------------------------------------- page tables */
+
+/* In debug builds: the table has no entry. */
+static inline void check_zero(struct vm_machine *machine, const struct vm_page *page) {
+#if VM_DEBUG >= 2
+    const uint64_t *words = vm_frame_map_number(machine, vm_page_frame(machine, page));
+    for (size_t i = 0; i < VM_PAGE_SIZE / sizeof(*words); i++)
+        VM_ASSERT_INTERNAL(machine, words[i] == 0);
+#endif
+    (void)machine;
+    (void)page;
+}
+
+struct vm_page *vm_frame_alloc_table(struct vm_machine *machine) {
+    struct vm_page *page = take_frame(machine, TABLE);
+    if (!page)
+        return NULL;
+    check_zero(machine, page);
+    vm_page_reset_flags(page, VM_PAGE_TABLE);
+    vm_sum_add(machine, &machine->tables, &machine->tables_peak, 1);
+    note_peaks(machine);
+    return page;
+}
+
+void vm_frame_free_table(struct vm_machine *machine, struct vm_page *page) {
+    VM_ASSERT(machine, vm_page_is(page, VM_PAGE_TABLE));
+    check_zero(machine, page);
+    struct vm_zone *zone = vm_page_zone(machine, page);
+    atomic_store_explicit(&page->counts, 0, memory_order_relaxed);
+    page->owner = NULL;
+    page->index = 0;
+    page->rmap = 0;
+    vm_sum_subtract(machine, &machine->tables, 1);
+    put_listed(machine, zone, &zone->cpu[this_cpu(machine)].tables, page);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * zone.h - what the files of this room offer each other. All => the zone's lock is held.
+ */
+#ifndef VM_ZONE_H
+#define VM_ZONE_H
+
+#include "vm/frame/frame.h"
+
+/* A block of 2^order frames: the number of its first. VM_NO_LINK if there is none that large. */
+uint32_t vm_buddy_take(struct vm_machine *machine, struct vm_zone *zone, unsigned order);
+
+/* Gives a block back, joining it with its neighbours. => it is aligned to its size */
+void vm_buddy_give(struct vm_machine *machine, struct vm_zone *zone, uint32_t frame,
+                   unsigned order);
+
+/* Gives the next untouched frames to the buddy allocator. False: none is left, or their descriptors
+ * find no memory. */
+bool vm_zone_grow(struct vm_machine *machine, struct vm_zone *zone);
+
+/* A CPU's lists of a new zone. */
+void vm_hot_lists_init(struct vm_zone *zone, unsigned cpu);
+
+/* Sets the flags of a page that nobody else can reach, leaving its section's number. */
+static inline void vm_page_reset_flags(struct vm_page *page, uint32_t flags) {
+    uint32_t section = vm_page_flags(page) & ~((1u << VM_PAGE_FLAG_BITS) - 1);
+    atomic_store_explicit(&page->flags, section | flags, memory_order_relaxed);
+}
+
+#endif
