@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.c - see run.h.
+ */
+#include "run.h"
+
+#include "command.h"
+#include "progress.h"
+#include "state.h"
+#include "trace/reader.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A machine that never runs short while a trace's peak is measured: 256 GiB. */
+#define AMPLE_FRAMES (UINT64_C(1) << 26)
+
+enum { LEAST_FRAMES = 64, DEFAULT_SWAP_FACTOR = 4, LEAST_SWAP_PAGES = 1024 };
+
+struct run {
+    const struct run_request *request;
+    struct run_result *result;
+    struct trace_reader *reader;
+    struct player *player;
+    uint64_t line; /* of the latest event */
+    uint64_t check_ns;
+};
+
+static void fail(struct run_result *result, enum run_end end, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void fail(struct run_result *result, enum run_end end, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    vsnprintf(result->failure, sizeof(result->failure), format, values);
+    va_end(values);
+    result->end = end;
+}
+
+int run_exit_code(enum run_end end) {
+    if (end == RUN_COMPLETE)
+        return EXIT_OK;
+    return end == RUN_INVALID ? EXIT_USAGE : EXIT_FOUND;
+}
+
+/* ---------------------------------------------------------------- what the machine has kept */
+
+static struct run_cache *find_cache(struct run_result *result, const struct vm_cache_view *view) {
+    for (unsigned i = 0; i < result->cache_count; i++)
+        if (strcmp(result->caches[i].name, view->name) == 0)
+            return &result->caches[i];
+    if (result->cache_count == RUN_CACHES)
+        return NULL;
+    struct run_cache *cache = &result->caches[result->cache_count++];
+    snprintf(cache->name, sizeof(cache->name), "%s", view->name);
+    cache->cost = view->cost;
+    cache->object_bytes = view->object_bytes;
+    return cache;
+}
+
+static void note_before(const struct vm_cache_view *view, void *context) {
+    struct run_cache *cache = find_cache(context, view);
+    if (cache)
+        cache->live_before = view->live;
+}
+
+static void note_end(const struct vm_cache_view *view, void *context) {
+    struct run_cache *cache = find_cache(context, view);
+    if (!cache)
+        return;
+    cache->live = view->live;
+    cache->live_bytes = view->live_bytes;
+    cache->peak_bytes = view->peak_bytes;
+    cache->held_bytes = view->held_bytes;
+}
+
+static void note_after(const struct vm_cache_view *view, void *context) {
+    struct run_cache *cache = find_cache(context, view);
+    if (cache)
+        cache->live_after = view->live;
+}
+
+static void collect(struct run *run) {
+    struct run_result *result = run->result;
+    struct player *player = run->player;
+    memcpy(result->ops, player->ops, sizeof(result->ops));
+    result->pages_touched = player->pages_touched;
+    result->segv = player->segv;
+    result->bus = player->bus;
+    result->checks = player->checks;
+    result->events = trace_events(run->reader);
+    result->processes = trace_processes(run->reader);
+    for (int op = 0; op < OPS; op++)
+        result->seconds += (double)result->ops[op].ns / 1e9;
+    vm_stats_read(player->machine, &result->stats);
+    for (int cost = 0; cost <= VM_COST_OTHER; cost++)
+        result->cost_peak[cost] = vm_cost_peak(player->machine, (enum vm_cost)cost);
+    vm_cache_each(player->machine, note_end, result);
+    player_clear(player);
+    vm_cache_each(player->machine, note_after, result);
+}
+
+/* ---------------------------------------------------------------- events */
+
+static void ended(struct run *run, enum play play) {
+    fail(run->result, play == PLAY_OUT_OF_MEMORY ? RUN_OUT_OF_MEMORY : RUN_DIFFERENT, "%s",
+         run->player->failure);
+}
+
+static enum play check(struct run *run) {
+    uint64_t begin = player_now();
+    enum play play = player_check(run->player, run->line);
+    run->check_ns += player_now() - begin;
+    return play;
+}
+
+static enum play check_if_due(struct run *run) {
+    uint64_t every = run->request->verify_every;
+    if (!run->request->verify || !every || trace_events(run->reader) % every)
+        return PLAY_ON;
+    enum play play = player_flush(run->player);
+    return play == PLAY_ON ? check(run) : play;
+}
+
+static void take_note(struct run *run, const struct trace_event *event) {
+    if (strcmp(event->note.name, "lost") == 0)
+        run->result->lost += strtoull(event->note.value, NULL, 10);
+    if (strcmp(event->note.name, "seconds") == 0)
+        run->result->recorded_seconds = strtod(event->note.value, NULL);
+}
+
+static enum play play_event(struct run *run, const struct trace_event *event) {
+    run->line = event->line;
+    if (event->kind == EVENT_NOTE) {
+        take_note(run, event);
+        return PLAY_ON;
+    }
+    enum play play = player_event(run->player, event);
+    return play == PLAY_ON ? check_if_due(run) : play;
+}
+
+/* All events. False when the run has ended before them. */
+static bool play_events(struct run *run) {
+    struct progress progress;
+    struct trace_event event;
+    enum trace_status status;
+    enum play play = PLAY_ON;
+    progress_begin(&progress, run->request->label);
+    while (play == PLAY_ON && (status = trace_next(run->reader, &event)) == TRACE_EVENT) {
+        play = play_event(run, &event);
+        progress_step(&progress, run->reader);
+    }
+    if (play == PLAY_ON)
+        play = player_flush(run->player);
+    progress_end(&progress);
+    if (play != PLAY_ON)
+        ended(run, play);
+    else if (status == TRACE_INVALID)
+        fail(run->result, RUN_INVALID, "%s", trace_error(run->reader));
+    return run->result->end == RUN_COMPLETE;
+}
+
+/* ---------------------------------------------------------------- the end of a run */
+
+static void write_state(struct run *run) {
+    const char *path = run->request->dump;
+    bool to_stdout = path && strcmp(path, "-") == 0;
+    FILE *file = to_stdout ? stdout : path ? fopen(path, "w") : NULL;
+    if (path && !file) {
+        fail(run->result, RUN_FAILED, "cannot write the state to %s: %s", path, strerror(errno));
+        return;
+    }
+    run->result->state_hash = state_write(run->player, file);
+    if (!file)
+        return;
+    bool failed = fflush(file) != 0 || ferror(file);
+    if (!to_stdout)
+        failed |= fclose(file) != 0;
+    if (failed)
+        fail(run->result, RUN_FAILED, "cannot write the state to %s: %s", path, strerror(errno));
+}
+
+static void play(struct run *run) {
+    uint64_t begin = player_now();
+    bool complete = play_events(run);
+    run->result->wall_seconds = (double)(player_now() - begin - run->check_ns) / 1e9;
+    if (complete && run->request->verify) {
+        enum play end = check(run);
+        if (end == PLAY_ON)
+            run->result->verified = true;
+        else
+            ended(run, end);
+    }
+    if (run->result->end == RUN_COMPLETE)
+        write_state(run);
+    collect(run);
+}
+
+void run_trace(const struct run_request *request, struct run_result *result) {
+    struct vm_machine_config config = {
+        .frames = request->frames,
+        .contents = request->contents,
+        .cpus = 1,
+        .design = request->design,
+        .file_index = request->file_index,
+        .fork_copy = request->fork_copy,
+        .swap_pages = request->swap_pages,
+        .fault_around = request->fault_around,
+    };
+    *result = (struct run_result){ .end = RUN_COMPLETE };
+    struct run run = { .request = request, .result = result };
+    run.reader = trace_open(request->trace);
+    if (!run.reader) {
+        result->end = RUN_INVALID;
+        return;
+    }
+    run.player = player_create(&config, trace_file_name(run.reader));
+    if (run.player) {
+        vm_cache_each(run.player->machine, note_before, result);
+        play(&run);
+    } else {
+        result->end = RUN_FAILED;
+    }
+    player_destroy(run.player);
+    trace_close(run.reader);
+}
+
+/* ---------------------------------------------------------------- sizes */
+
+bool run_needs_peak(const struct settings *settings) {
+    return settings->memory_unit == MEMORY_PERCENT;
+}
+
+static bool can_be_read_twice(const char *path) {
+    struct stat status;
+    if (strcmp(path, "-") == 0)
+        return false;
+    return stat(path, &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
+}
+
+bool run_measure(const struct settings *settings, struct peak *peak, int *code) {
+    if (!can_be_read_twice(settings->trace)) {
+        complain("a trace that comes through a pipe cannot be measured first, and --memory is a "
+                 "share of its peak: give --memory SIZE, or put the trace into a file");
+        *code = EXIT_USAGE;
+        return false;
+    }
+    struct run_request request = {
+        .trace = settings->trace,
+        .file_index = settings->file_index,
+        .fork_copy = settings->fork_copy,
+        .fault_around = settings->fault_around,
+        .frames = AMPLE_FRAMES,
+        .contents = VM_METADATA_ONLY,
+        .label = "measuring the peak",
+    };
+    struct run_result *result = malloc(sizeof(*result));
+    if (!result)
+        return false;
+    run_trace(&request, result);
+    *code = run_exit_code(result->end);
+    *peak = (struct peak){
+        .pages = result->stats.memory.frames_peak,
+        .data_pages = result->stats.memory.data_peak,
+        .table_pages = result->stats.memory.tables_peak,
+        .locked_pages = result->stats.memory.locked_peak,
+    };
+    bool complete = result->end == RUN_COMPLETE;
+    if (!complete)
+        run_complain(result);
+    free(result);
+    return complete;
+}
+
+void run_complain(const struct run_result *result) {
+    /* Without a text somebody has complained already. One that begins with file:line stays as it
+     * is, so that editors find the place. */
+    if (!result->failure[0])
+        return;
+    if (result->end == RUN_FAILED)
+        complain("%s", result->failure);
+    else
+        fprintf(stderr, "%s\n", result->failure);
+}
+
+void run_size(const struct settings *settings, const struct peak *peak, uint64_t *frames,
+              uint64_t *swap_pages) {
+    uint64_t data = 0;
+    if (settings->memory_unit == MEMORY_BYTES) {
+        *frames = (uint64_t)settings->memory >> VM_PAGE_SHIFT;
+    } else {
+        uint64_t evictable =
+            peak->data_pages > peak->locked_pages ? peak->data_pages - peak->locked_pages : 0;
+        *frames = peak->table_pages + peak->locked_pages +
+                  (uint64_t)ceil((double)evictable * settings->memory / 100);
+    }
+    if (*frames < LEAST_FRAMES)
+        *frames = LEAST_FRAMES;
+    data = peak ? peak->data_pages : *frames;
+    *swap_pages = settings->swap_given ? settings->swap_bytes >> VM_PAGE_SHIFT
+                                       : data * DEFAULT_SWAP_FACTOR + LEAST_SWAP_PAGES;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.h - one trace through one machine, from opening the file to the last freed byte.
+ */
+#ifndef OBJRMAP_LAB_RUN_H
+#define OBJRMAP_LAB_RUN_H
+
+#include "replay/player.h"
+#include "settings.h"
+
+#include <objrmap/stats.h>
+
+/* What the trace needs with memory in plenty. */
+struct peak {
+    uint64_t pages;       /* most frames in use at once */
+    uint64_t data_pages;  /* ... page tables not counted */
+    uint64_t table_pages; /* most page tables at once */
+    uint64_t locked_pages;
+};
+
+struct run_request {
+    const char *trace;
+    const char *design;     /* NULL: the library's choice */
+    const char *file_index; /* likewise */
+    enum vm_fork_copy fork_copy;
+    unsigned fault_around;
+    uint64_t frames, swap_pages;
+    enum vm_contents contents;
+    bool verify;
+    uint64_t verify_every; /* events; 0: at the end only */
+    const char *dump;      /* NULL: none; "-": standard output */
+    const char *label;     /* for progress; NULL: none is shown */
+};
+
+enum run_end {
+    RUN_COMPLETE,
+    RUN_OUT_OF_MEMORY,
+    RUN_DIFFERENT, /* from oracle or model */
+    RUN_INVALID,   /* the trace is, or cannot be read */
+    RUN_FAILED,    /* the machine or the dump could not be made */
+};
+
+enum { RUN_CACHES = 48 };
+
+struct run_cache {
+    char name[32];
+    enum vm_cost cost;
+    size_t object_bytes;
+    uint64_t live_before, live,
+        live_after; /* before the first process, at the trace's end, after the last exit */
+    uint64_t live_bytes, peak_bytes, held_bytes;
+};
+
+struct run_result {
+    enum run_end end;
+    char failure[640]; /* for all ends but COMPLETE */
+
+    uint64_t events, processes, lost;
+    double recorded_seconds; /* by the recording's note; 0: unknown */
+    bool verified;
+    uint64_t checks;
+    uint64_t state_hash;
+    double wall_seconds; /* events only: no checks, no dump */
+    double seconds;      /* within the machine's calls */
+
+    struct op_count ops[OPS];
+    uint64_t pages_touched, segv, bus;
+    struct vm_stats stats;
+    uint64_t cost_peak[VM_COST_OTHER + 1];
+    struct run_cache caches[RUN_CACHES];
+    unsigned cache_count;
+};
+
+void run_trace(const struct run_request *request, struct run_result *result);
+
+/* Runs the trace once in memory without end. False after a complaint; *code is then the exit code. */
+bool run_measure(const struct settings *settings, struct peak *peak, int *code);
+
+/* Memory and swap for these settings: see settings_help. `peak` is NULL when it was not measured. */
+void run_size(const struct settings *settings, const struct peak *peak, uint64_t *frames,
+              uint64_t *swap_pages);
+
+/* Whether sizes depend on the peak. */
+bool run_needs_peak(const struct settings *settings);
+
+/* Says on stderr why the run has ended. => not RUN_COMPLETE */
+void run_complain(const struct run_result *result);
+
+/* The exit code that belongs to an end. */
+int run_exit_code(enum run_end end);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * settings.c - see settings.h.
+ */
+#include "settings.h"
+
+#include "command.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct settings default_settings = {
+    .memory_unit = MEMORY_PERCENT,
+    .memory = 100,
+    .fork_copy = VM_FORK_LAZY,
+    .contents = CONTENTS_BY_VERIFY,
+    .verify_every = VERIFY_EVERY,
+};
+
+const char settings_help[] =
+    "The machine:\n"
+    "  --memory SIZE|PERCENT%  memory in bytes (K, M, G), or as a share of what the trace needs "
+    "at\n"
+    "                          its peak, which a first pass measures. A share is that of the data\n"
+    "                          pages; page tables and locked pages cannot be evicted and come on\n"
+    "                          top. Never less than 64 pages. Default: 100%\n"
+    "  --swap SIZE             swap space; 0 for none. Default: four times the peak, or the "
+    "memory\n"
+    "  --contents              keep what pages contain; every load is compared with a model\n"
+    "  --metadata              do not. Default: contents with --verify, else metadata\n"
+    "  --file-index NAME       how files keep their areas. Default: interval-tree\n"
+    "  --fork lazy|eager       what fork does with entries that a fault can rebuild. Default: "
+    "lazy\n"
+    "  --fault-around PAGES    how many cached neighbours a file fault maps. Default: 16\n"
+    "\n"
+    "Judging it:\n"
+    "  --verify[=N]            each N events (10000; 0: never) and at the end, hold the whole "
+    "reverse map\n"
+    "                          against a scan of all page tables, and all contents against the "
+    "model\n";
+
+static const char *const shared_options[] = {
+    "--memory", "--swap",         "--contents", "--metadata", "--file-index",
+    "--fork",   "--fault-around", "--verify",   "--json",     "--help",
+};
+
+enum { SHARED_OPTIONS = sizeof(shared_options) / sizeof(shared_options[0]), OWN_OPTIONS = 8 };
+
+/* ---------------------------------------------------------------- values */
+
+const char *option_value(const char *name, int argc, char **argv, int *at, bool *missing) {
+    size_t bytes = strlen(name);
+    const char *argument = argv[*at];
+    *missing = false;
+    if (strncmp(argument, name, bytes) != 0)
+        return NULL;
+    if (argument[bytes] == '=')
+        return argument + bytes + 1;
+    if (argument[bytes] != '\0')
+        return NULL;
+    if (*at + 1 < argc)
+        return argv[++*at];
+    complain("%s needs a value", name);
+    *missing = true;
+    return NULL;
+}
+
+bool option_number(const char *name, const char *text, uint64_t least, uint64_t most,
+                   uint64_t *number) {
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    if (isdigit((unsigned char)*text) && !*end && !errno && *number >= least && *number <= most)
+        return true;
+    complain("%s %s: expected a whole number from %llu to %llu", name, text,
+             (unsigned long long)least, (unsigned long long)most);
+    return false;
+}
+
+static int size_shift(const char *suffix) {
+    static const char letters[] = "KMGT";
+    if (!*suffix)
+        return 0;
+    const char *letter = strchr(letters, toupper((unsigned char)*suffix));
+    return letter && !suffix[1] ? (int)(letter - letters + 1) * 10 : -1;
+}
+
+static bool parse_size(const char *name, const char *text, uint64_t *bytes) {
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    int shift = size_shift(end);
+    if (isdigit((unsigned char)*text) && !errno && shift >= 0 &&
+        number <= (uint64_t)1 << (52 - shift)) {
+        *bytes = (uint64_t)number << shift;
+        return true;
+    }
+    complain("%s %s: expected bytes, such as 300M or 2G", name, text);
+    return false;
+}
+
+static bool parse_memory(struct settings *settings, const char *text) {
+    size_t bytes = strlen(text);
+    if (!bytes || text[bytes - 1] != '%') {
+        uint64_t size;
+        if (!parse_size("--memory", text, &size))
+            return false;
+        settings->memory_unit = MEMORY_BYTES;
+        settings->memory = (double)size;
+        return true;
+    }
+    char *end;
+    settings->memory_unit = MEMORY_PERCENT;
+    settings->memory = strtod(text, &end);
+    if (isdigit((unsigned char)*text) && *end == '%' && !end[1] && settings->memory <= 100000)
+        return true;
+    complain("--memory %s: expected a share such as 50%%", text);
+    return false;
+}
+
+static bool parse_fork(struct settings *settings, const char *text) {
+    settings->fork_copy = strcmp(text, "eager") == 0 ? VM_FORK_EAGER : VM_FORK_LAZY;
+    if (strcmp(text, "eager") == 0 || strcmp(text, "lazy") == 0)
+        return true;
+    complain("--fork %s: expected lazy or eager", text);
+    return false;
+}
+
+static bool parse_fault_around(struct settings *settings, const char *text) {
+    uint64_t pages;
+    if (!option_number("--fault-around", text, 1, 512, &pages))
+        return false;
+    settings->fault_around = (unsigned)pages;
+    if ((pages & (pages - 1)) == 0)
+        return true;
+    complain("--fault-around %s: expected a power of two", text);
+    return false;
+}
+
+/* ---------------------------------------------------------------- options */
+
+static bool take_flag(struct settings *settings, const char *argument) {
+    if (strcmp(argument, "--contents") == 0)
+        settings->contents = CONTENTS_ALWAYS;
+    else if (strcmp(argument, "--metadata") == 0)
+        settings->contents = CONTENTS_NEVER;
+    else if (strcmp(argument, "--verify") == 0)
+        settings->verify = true;
+    else if (strcmp(argument, "--json") == 0)
+        settings->json = true;
+    else
+        return false;
+    return true;
+}
+
+static bool parse_verify(struct settings *settings, const char *text) {
+    settings->verify = true;
+    return option_number("--verify", text, 0, UINT64_MAX, &settings->verify_every);
+}
+
+static bool parse_swap(struct settings *settings, const char *text) {
+    settings->swap_given = true;
+    return parse_size("--swap", text, &settings->swap_bytes);
+}
+
+static bool parse_file_index(struct settings *settings, const char *text) {
+    settings->file_index = text;
+    return true;
+}
+
+static const struct valued_option {
+    const char *name;
+    bool (*parse)(struct settings *settings, const char *text);
+} valued_options[] = {
+    { "--memory", parse_memory },
+    { "--swap", parse_swap },
+    { "--fork", parse_fork },
+    { "--file-index", parse_file_index },
+    { "--fault-around", parse_fault_around },
+};
+
+enum option settings_option(struct settings *settings, int argc, char **argv, int *at) {
+    static const char verify[] = "--verify=";
+    if (take_flag(settings, argv[*at]))
+        return OPTION_TAKEN;
+    if (strncmp(argv[*at], verify, sizeof(verify) - 1) == 0)
+        return parse_verify(settings, argv[*at] + sizeof(verify) - 1) ? OPTION_TAKEN : OPTION_WRONG;
+    for (size_t i = 0; i < sizeof(valued_options) / sizeof(valued_options[0]); i++) {
+        const struct valued_option *option = &valued_options[i];
+        bool missing;
+        const char *value = option_value(option->name, argc, argv, at, &missing);
+        if (missing)
+            return OPTION_WRONG;
+        if (value)
+            return option->parse(settings, value) ? OPTION_TAKEN : OPTION_WRONG;
+    }
+    return OPTION_UNKNOWN;
+}
+
+void complain_option(const char *typed, const char *command, const char *const *own_options) {
+    const char *names[SHARED_OPTIONS + OWN_OPTIONS + 1] = { NULL };
+    size_t count = 0;
+    for (; own_options && *own_options && count < OWN_OPTIONS; own_options++)
+        names[count++] = *own_options;
+    memcpy(&names[count], shared_options, sizeof(shared_options));
+    char name[40];
+    size_t bytes = strcspn(typed, "=");
+    bytes = bytes < sizeof(name) ? bytes : sizeof(name) - 1;
+    memcpy(name, typed, bytes);
+    name[bytes] = '\0';
+    const char *near = nearest_name(name, names);
+    if (near)
+        complain("%s has no option %s. Did you mean %s?", command, typed, near);
+    else
+        complain("%s has no option %s; `objrmap %s --help` lists them", command, typed, command);
+}

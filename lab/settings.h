@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * settings.h - the options that replay and compare share: which machine, how it is judged.
+ */
+#ifndef OBJRMAP_LAB_SETTINGS_H
+#define OBJRMAP_LAB_SETTINGS_H
+
+#include <objrmap/vm.h>
+
+enum memory_unit { MEMORY_PERCENT, MEMORY_BYTES };
+enum contents_choice { CONTENTS_BY_VERIFY, CONTENTS_ALWAYS, CONTENTS_NEVER };
+
+enum { VERIFY_EVERY = 10000 };
+
+struct settings {
+    const char *trace; /* "-": standard input */
+    enum memory_unit memory_unit;
+    double memory; /* percent of the peak, or bytes */
+    bool swap_given;
+    uint64_t swap_bytes;
+    const char *file_index;
+    enum vm_fork_copy fork_copy;
+    unsigned fault_around;
+    enum contents_choice contents;
+    bool verify;
+    uint64_t verify_every; /* events; 0: at the end only */
+    bool json;
+};
+
+extern const struct settings default_settings;
+
+/* The help text for these options. */
+extern const char settings_help[];
+
+enum option { OPTION_TAKEN, OPTION_UNKNOWN, OPTION_WRONG };
+
+/*
+ * Takes argv[*at] if it is one of these options, and its value, which stands behind a '=' or in the
+ * next argument; *at is then the last one taken. OPTION_WRONG comes after a complaint.
+ */
+enum option settings_option(struct settings *settings, int argc, char **argv, int *at);
+
+/* The value of option `name` at argv[*at], or NULL if argv[*at] is another option; *missing tells
+ * that it has none. For the options of a single command. */
+const char *option_value(const char *name, int argc, char **argv, int *at, bool *missing);
+
+/* A whole decimal number within limits; complains and returns false otherwise. */
+bool option_number(const char *name, const char *text, uint64_t least, uint64_t most,
+                   uint64_t *number);
+
+/* Complains about an argument that is no option, naming the nearest one. */
+void complain_option(const char *typed, const char *command, const char *const *own_options);
+
+#endif
