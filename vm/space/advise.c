@@ -417,6 +417,8 @@ int vm_madvise(struct vm_space *space, uint64_t address, uint64_t length, enum v
     if ((unsigned)advice > VM_MADV_NOHUGEPAGE || address & (VM_PAGE_SIZE - 1) ||
         !vm_range_round(address, length, &end))
         return VM_EINVAL;
+    if (end == address)
+        return VM_OK;
     if (flag_advice(advice, &change))
         error = flag_unlocked(space, address, end, &change);
     else

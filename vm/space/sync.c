@@ -63,6 +63,8 @@ int vm_msync(struct vm_space *space, uint64_t address, uint64_t length, unsigned
         return VM_EINVAL;
     if (!vm_range_round(address, length, &end))
         return VM_ENOMEM;
+    if (end == address)
+        return VM_OK;
     vm_read_lock(space->machine, &space->lock, VM_RANK_SPACE);
     int error = sync_locked(space, address, end, flags);
     vm_read_unlock(space->machine, &space->lock, VM_RANK_SPACE);
