@@ -27,18 +27,23 @@ struct vm_mapped_at {
 
 typedef void vm_mapped_visit(const struct vm_mapped_at *place, void *context);
 
-/* Every place that maps the frame, found by the machine's reverse-mapping design. Returns how many. */
+/*
+ * Every place that maps the frame, found by the machine's reverse-mapping design. Returns how many;
+ * `visit` may be NULL, and is called with spinning locks held: it may not call the library. The
+ * zero page is not kept track of.
+ */
 uint64_t vm_page_mappings(struct vm_machine *machine, uint64_t frame, vm_mapped_visit *visit,
                           void *context);
 
-/* The same by scanning every page table of every space: slow, and always right. */
+/* The same by scanning every page table of every space: slow, and always right.
+ * => no other call is under way */
 uint64_t vm_oracle_mappings(struct vm_machine *machine, uint64_t frame, vm_mapped_visit *visit,
                             void *context);
 
 /*
  * Holds the whole machine against the oracle: for each frame the design's answer, its map count,
  * its table's counts, and the structures' own rules. Returns the number of differences; each is
- * told to `report` in a line of text.
+ * told to `report` (unless NULL) in a line of text. => no other call is under way
  */
 typedef void vm_verify_report(const char *difference, void *context);
 uint64_t vm_verify(struct vm_machine *machine, vm_verify_report *report, void *context);
