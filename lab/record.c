@@ -2,9 +2,10 @@
 /*
  * objrmap record: runs a command and writes down what its whole process tree does to its memory.
  *
- * The command waits before its exec until it is in a control group of its own and the kernel's events are bound to
- * that group; then records are read from the rings and decoded while it runs. At the end the kernel's own counts are
- * held against what was read, so "lost 0" is a checked statement.
+ * The command waits before its exec until it is in a control group of its own and the kernel's
+ * events are bound to that group; then records are read from the rings and decoded while it runs.
+ * At the end the kernel's own counts are held against what was read, so "lost 0" is a checked
+ * statement.
  */
 #include "command.h"
 
@@ -106,7 +107,7 @@ static void choose_output(struct options *options) {
 
 enum { OPTION_CPUS = 256, OPTION_INHERIT, OPTION_RING, OPTION_PROGRESS };
 
-static int parse_one(struct options *options, int letter) {
+static int parse_one(struct options *options, int letter, const char *argument) {
     unsigned long value = 1;
     switch (letter) {
     case 'o':
@@ -137,8 +138,11 @@ static int parse_one(struct options *options, int letter) {
     case OPTION_PROGRESS:
         options->progress = isatty(STDERR_FILENO);
         return 0;
+    case ':':
+        complain("record: %s needs a value; `objrmap record --help` tells which", argument);
+        return -1;
     default:
-        complain("objrmap record --help tells the options");
+        complain("record: there is no option '%s'; `objrmap record --help` tells them", argument);
         return -1;
     }
 }
@@ -156,10 +160,10 @@ static enum parsed parse(struct options *options, int argc, char **argv) {
                                            { NULL, 0, NULL, 0 } };
     int letter;
     optind = 1;
-    while ((letter = getopt_long(argc, argv, "+o:b::h", names, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "+:o:b::h", names, NULL)) != -1) {
         if (letter == 'h')
             return PARSED_HELP;
-        if (parse_one(options, letter))
+        if (parse_one(options, letter, argv[optind - 1]))
             return PARSED_WRONG;
     }
     if (optind >= argc) {
@@ -280,7 +284,8 @@ static void report(const struct recording *recording) {
 
 /* ---- recording ---- */
 
-/* The kernel's counts against ours; records that the rings said they dropped are among the difference. */
+/* The kernel's counts against ours; records that the rings said they dropped are among the
+ * difference. */
 static uint64_t count_lost(const struct recording *recording) {
     uint64_t missing = 0;
     for (size_t i = 0; i < recording->points.count; i++) {

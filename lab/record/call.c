@@ -2,13 +2,14 @@
 /*
  * What each system call did to the space, told from its arguments and its result.
  *
- * A call is written when it returns, so failed calls leave nothing, with two exceptions where the kernel had already
- * changed the part before a hole: mprotect and madvise that return ENOMEM. A file's identity comes from the mapping
- * record between entry and return.
+ * A call is written when it returns, so failed calls leave nothing, with two exceptions where the
+ * kernel had already changed the part before a hole: mprotect and madvise that return ENOMEM. A
+ * file's identity comes from the mapping record between entry and return.
  *
- * Returns of two tasks can come in the other order than their work: a mapping may be told before the munmap in
- * another task that made room for it. Tasks that take mappings away are therefore listed in their space, and a new
- * mapping that overlaps such a call's range settles that call first.
+ * Returns of two tasks can come in the other order than their work: a mapping may be told before
+ * the munmap in another task that made room for it. Tasks that take mappings away are therefore
+ * listed in their space, and a new mapping that overlaps such a call's range settles that call
+ * first.
  */
 #include "decode.h"
 
@@ -58,7 +59,8 @@ static uint64_t mapped_length(uint64_t length, uint64_t flags) {
     return (length + huge - 1) & ~(huge - 1);
 }
 
-/* mmap has filled in the pages itself: private writable ones as if written, all others as if read. */
+/* mmap has filled in the pages itself: private writable ones as if written, all others as if read.
+ */
 static void populate(struct decoder *decoder, struct space *space, const struct area *area) {
     if (!area->prot)
         return;
@@ -100,19 +102,20 @@ static void did_shmat(struct decoder *decoder, struct task *task, int64_t result
     emit_map(decoder, space_of(task), &area);
 }
 
-/* All that is left of the attachment: areas of the segment that lie where they would, seen from its start. */
+/* All that is left of the attachment: areas of the segment that lie where they would, seen from its
+ * start. */
 static void did_shmdt(struct decoder *decoder, struct task *task, int64_t result) {
     (void)result;
     struct space *space = space_of(task);
     uint64_t start = task->arguments[0];
-    const struct area *area = areas_next(&space->areas, start);
+    const struct area *area = layout_next(&space->layout, start);
     while (area && (!area->object || area->pgoff * PAGE != area->start - start))
-        area = areas_next(&space->areas, area->end);
+        area = layout_next(&space->layout, area->end);
     if (!area)
         return;
     uint32_t object = area->object;
     uint64_t end = start + page_ceiling(objects_by_id(&decoder->objects, object)->size);
-    for (uint64_t at = start; (area = areas_next(&space->areas, at)) && area->start < end;) {
+    for (uint64_t at = start; (area = layout_next(&space->layout, at)) && area->start < end;) {
         at = area->end;
         if (area->object == object && area->pgoff * PAGE == area->start - start)
             emit_unmap(decoder, space, area->start, area->end);
@@ -152,8 +155,8 @@ static void move_area(struct decoder *decoder, struct space *space, struct area 
     struct area moved = area;
     moved.start = new_start;
     moved.end = new_start + new_length;
-    expect(decoder, areas_cut(&space->areas, area.start, area.end));
-    expect(decoder, areas_put(&space->areas, &moved));
+    expect(decoder, layout_cut(&space->layout, area.start, area.end));
+    expect(decoder, layout_put(&space->layout, &moved));
     trace_move(decoder->writer, space->pid, area.start, area.end - area.start, new_start,
                new_length);
     if (keeps_old)
@@ -166,7 +169,7 @@ static void move_range(struct decoder *decoder, struct space *space, uint64_t ol
     emit_unmap(decoder, space, new_start, new_start + length);
     uint64_t end = old_start + length;
     const struct area *area;
-    for (uint64_t at = old_start; (area = areas_next(&space->areas, at)) && area->start < end;) {
+    for (uint64_t at = old_start; (area = layout_next(&space->layout, at)) && area->start < end;) {
         struct area part = area_within(area, old_start, end);
         at = part.end;
         move_area(decoder, space, part, new_start + (part.start - old_start), part.end - part.start,
@@ -181,9 +184,9 @@ static void did_mremap(struct decoder *decoder, struct task *task, int64_t resul
     uint64_t new_start = (uint64_t)result;
     uint64_t new_length = page_ceiling(task->arguments[2]);
     bool keeps_old = task->arguments[3] & KEEP_OLD;
-    const struct area *found = areas_find(&space->areas, old_start);
+    const struct area *found = layout_find(&space->layout, old_start);
     settle_removals(decoder, task, new_start, new_start + new_length);
-    found = areas_find(&space->areas, old_start);
+    found = layout_find(&space->layout, old_start);
     if (!found)
         return;
     struct area area = area_within(found, old_start, old_start + old_length);
@@ -208,13 +211,13 @@ static void did_remap_file_pages(struct decoder *decoder, struct task *task, int
     struct space *space = space_of(task);
     uint64_t start = page_floor(task->arguments[0]);
     uint64_t length = task->arguments[1] & ~(uint64_t)(PAGE - 1);
-    const struct area *found = areas_find(&space->areas, start);
+    const struct area *found = layout_find(&space->layout, start);
     if (!found)
         return;
     struct area area = area_within(found, start, start + length);
     area.end = start + length;
     area.pgoff = task->arguments[3];
-    expect(decoder, areas_put(&space->areas, &area));
+    expect(decoder, layout_put(&space->layout, &area));
     trace_nonlinear(decoder->writer, space->pid, start, length, area.pgoff);
 }
 
@@ -223,7 +226,7 @@ static void did_remap_file_pages(struct decoder *decoder, struct task *task, int
 /* Where the mapped memory that begins at start ends. */
 static uint64_t first_hole(const struct space *space, uint64_t start, uint64_t end) {
     const struct area *area;
-    while (start < end && (area = areas_find(&space->areas, start)))
+    while (start < end && (area = layout_find(&space->layout, start)))
         start = area->end;
     return start < end ? start : end;
 }
@@ -233,7 +236,7 @@ static void did_mprotect(struct decoder *decoder, struct task *task, int64_t res
     uint64_t start = task->arguments[0];
     uint64_t end = start + page_ceiling(task->arguments[1]);
     unsigned prot = (unsigned)task->arguments[2] & 7;
-    const struct area *area = areas_find(&space->areas, start);
+    const struct area *area = layout_find(&space->layout, start);
     if ((task->arguments[2] & PROT_DOWN_TO_START) && area && area->growth == AREA_GROWS_DOWN)
         start = area->start;
     if (result == -ENOMEM) {
@@ -242,7 +245,7 @@ static void did_mprotect(struct decoder *decoder, struct task *task, int64_t res
     }
     if (start >= end)
         return;
-    expect(decoder, areas_protect(&space->areas, start, end, prot));
+    expect(decoder, layout_protect(&space->layout, start, end, prot));
     trace_protect(decoder->writer, space->pid, start, end - start, prot);
 }
 
@@ -281,9 +284,9 @@ static void advise(struct decoder *decoder, struct space *space, uint64_t start,
         emit_touches(decoder, space, number == ADVICE_POPULATE_WRITE ? TRACE_WRITE : TRACE_READ,
                      start, end);
     if (number == ADVICE_DONTFORK || number == ADVICE_DOFORK)
-        expect(decoder, areas_set_inheritance(&space->areas, start, end,
-                                              number == ADVICE_DOFORK ? AREA_INHERITED
-                                                                      : AREA_NOT_INHERITED));
+        expect(decoder, layout_set_inheritance(&space->layout, start, end,
+                                               number == ADVICE_DOFORK ? AREA_INHERITED
+                                                                       : AREA_NOT_INHERITED));
     if (name)
         trace_advise(decoder->writer, space->pid, start, end - start, name);
 }
@@ -298,7 +301,7 @@ static void did_madvise(struct decoder *decoder, struct task *task, int64_t resu
         return;
     }
     while (start < end) {
-        const struct area *area = areas_next(&space->areas, start);
+        const struct area *area = layout_next(&space->layout, start);
         if (!area || area->start >= end)
             return;
         if (area->start > start)
@@ -332,7 +335,7 @@ static void write_for_all(struct decoder *decoder, const struct space *space,
                           range_line *write_line) {
     uint64_t start = 0;
     const struct area *area;
-    while ((area = areas_next(&space->areas, start))) {
+    while ((area = layout_next(&space->layout, start))) {
         start = first_hole(space, area->start, UINT64_MAX);
         write_line(decoder->writer, space->pid, area->start, start - area->start);
     }

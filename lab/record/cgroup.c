@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Finding the right hierarchy. Where perf_event is mounted as a controller of version 1, its groups are the ones that
- * events can be bound to; everywhere else it is the unified hierarchy's. The mount point comes from
- * /proc/self/mountinfo, the group within it from /proc/self/cgroup.
+ * Finding the right hierarchy. Where perf_event is mounted as a controller of version 1, its groups
+ * are the ones that events can be bound to; everywhere else it is the unified hierarchy's. The
+ * mount point comes from /proc/self/mountinfo, the group within it from /proc/self/cgroup.
  */
 #include "cgroup.h"
 
@@ -89,7 +89,8 @@ static bool find_parent(char *parent, size_t room) {
     }
     if (!find_own(controller, own, sizeof(own)))
         return false;
-    /* In a container the mount shows only the part below its root, and so does the path of our own group. */
+    /* In a container the mount shows only the part below its root, and so does the path of our own
+     * group. */
     const char *below = own;
     size_t root_length = strlen(hierarchy.root);
     if (root_length > 1 && strncmp(own, hierarchy.root, root_length) == 0)

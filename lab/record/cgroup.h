@@ -2,9 +2,10 @@
 /*
  * A control group for the recorded command alone.
  *
- * Events bound to a group follow every process in it at no cost per fork, while events that processes inherit are
- * copied one by one at each fork (measured: 0.4 ms a fork for the events of a recording). The group is made below the
- * recorder's own group, so limits set from above go on to hold.
+ * Events bound to a group follow every process in it at no cost per fork, while events that
+ * processes inherit are copied one by one at each fork (measured: 0.4 ms a fork for the events of a
+ * recording). The group is made below the recorder's own group, so limits set from above go on to
+ * hold.
  */
 #ifndef OBJRMAP_LAB_RECORD_CGROUP_H
 #define OBJRMAP_LAB_RECORD_CGROUP_H

@@ -2,8 +2,9 @@
 /*
  * Reading the kernel's records: who is born, execs, ends, and what faults.
  *
- * Three things come in two records, which are joined here: a new task (its numbers, then its flags), a mapping call
- * (the mapped file between entry and return), and the growth of a stack (the fault, then the grown mapping).
+ * Three things come in two records, which are joined here: a new task (its numbers, then its
+ * flags), a mapping call (the mapped file between entry and return), and the growth of a stack (the
+ * fault, then the grown mapping).
  */
 #include "decode.h"
 
@@ -64,11 +65,12 @@ static bool permits(const struct area *area, enum trace_touch_kind kind) {
            (kind == TRACE_WRITE ? TRACE_PROT_WRITE : TRACE_PROT_READ | TRACE_PROT_EXEC);
 }
 
-/* A program's own bad access is its SIGSEGV and is recorded; the kernel's on its behalf only fails the call. */
+/* A program's own bad access is its SIGSEGV and is recorded; the kernel's on its behalf only fails
+ * the call. */
 static void record_fault(struct decoder *decoder, struct task *task,
                          const struct held_fault *fault) {
     struct space *space = task->process->space;
-    const struct area *area = areas_find(&space->areas, fault->page);
+    const struct area *area = layout_find(&space->layout, fault->page);
     if (fault->by_kernel && (!area || !permits(area, fault->kind)))
         return;
     emit_touch(decoder, space, fault->kind, fault->page);
@@ -82,7 +84,7 @@ static void release_fault(struct decoder *decoder, struct task *task) {
 }
 
 static bool may_grow_to(const struct space *space, uint64_t page) {
-    const struct area *next = areas_next(&space->areas, page);
+    const struct area *next = layout_next(&space->layout, page);
     return next && next->start > page && next->growth == AREA_GROWS_DOWN;
 }
 
@@ -126,7 +128,7 @@ static void end_task(struct decoder *decoder, struct task *task) {
 
 static struct space *fork_space(struct decoder *decoder, const struct space *parent, uint32_t pid) {
     struct space *space = space_create(&decoder->processes, pid);
-    if (!space || areas_inherit(&space->areas, &parent->areas)) {
+    if (!space || layout_inherit(&space->layout, &parent->layout)) {
         expect(decoder, -1);
         return space;
     }
@@ -179,7 +181,8 @@ static struct task *task_of_process(const struct processes *processes, uint32_t 
     return NULL;
 }
 
-/* The task that execs is the last of its process and takes the process's number, whichever it had before. */
+/* The task that execs is the last of its process and takes the process's number, whichever it had
+ * before. */
 static struct task *executing_task(struct decoder *decoder, const struct name_record *record) {
     struct task *task = task_find(&decoder->processes, record->tid);
     if (!task && !decoder->started && record->pid == decoder->root) {
@@ -197,7 +200,7 @@ static struct task *executing_task(struct decoder *decoder, const struct name_re
 static void replace_space(struct decoder *decoder, struct process *process, const char *name) {
     struct space *old = process->space;
     if (old && old->users == 1) {
-        areas_clear(&old->areas);
+        layout_clear(&old->layout);
         old->brk = 0;
         old->locks_future = false;
     } else {

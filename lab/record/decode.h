@@ -2,9 +2,9 @@
 /*
  * Turns the kernel's records, in order of time, into the lines of a trace.
  *
- * decode.c reads the records and follows tasks: birth, exec, exit, faults. load.c knows what an exec maps, call.c what
- * each system call did. All work on the one struct decoder below and write through emit.c, which keeps the recorder's
- * own picture of each space in step with the trace.
+ * decode.c reads the records and follows tasks: birth, exec, exit, faults. load.c knows what an
+ * exec maps, call.c what each system call did. All work on the one struct decoder below and write
+ * through emit.c, which keeps the recorder's own picture of each space in step with the trace.
  */
 #ifndef OBJRMAP_LAB_RECORD_DECODE_H
 #define OBJRMAP_LAB_RECORD_DECODE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing what changes a space: the line in the trace and the recorder's own picture of that space, always together.
+ * Writing what changes a space: the line in the trace and the recorder's own picture of that space,
+ * always together.
  */
 #include "decode.h"
 
@@ -14,7 +15,7 @@ void expect(struct decoder *decoder, int result) {
 void emit_map(struct decoder *decoder, struct space *space, const struct area *area) {
     if (area->start >= area->end)
         return;
-    expect(decoder, areas_put(&space->areas, area));
+    expect(decoder, layout_put(&space->layout, area));
     trace_map(decoder->writer, space->pid,
               &(struct trace_area){ .address = area->start,
                                     .length = area->end - area->start,
@@ -29,20 +30,21 @@ void emit_map(struct decoder *decoder, struct space *space, const struct area *a
 void emit_unmap(struct decoder *decoder, struct space *space, uint64_t start, uint64_t end) {
     if (start >= end)
         return;
-    expect(decoder, areas_cut(&space->areas, start, end));
+    expect(decoder, layout_cut(&space->layout, start, end));
     trace_unmap(decoder->writer, space->pid, start, end - start);
 }
 
 void emit_touch(struct decoder *decoder, struct space *space, enum trace_touch_kind kind,
                 uint64_t page) {
-    const struct area *area = areas_find(&space->areas, page);
+    const struct area *area = layout_find(&space->layout, page);
     if (area && area->object)
         object_touched(&decoder->objects, objects_by_id(&decoder->objects, area->object),
                        area->pgoff * PAGE + (page - area->start));
     trace_touch(decoder->writer, space->pid, kind, page, 1);
 }
 
-/* The kernel fills in no page beyond an object's end; a program that asks for it gets what there is. */
+/* The kernel fills in no page beyond an object's end; a program that asks for it gets what there
+ * is. */
 static uint64_t end_of_contents(const struct decoder *decoder, const struct area *area) {
     if (!area->object)
         return area->end;
@@ -54,8 +56,8 @@ static uint64_t end_of_contents(const struct decoder *decoder, const struct area
 
 void emit_touches(struct decoder *decoder, struct space *space, enum trace_touch_kind kind,
                   uint64_t start, uint64_t end) {
-    for (const struct area *area = areas_next(&space->areas, start); area && area->start < end;
-         area = areas_next(&space->areas, area->end)) {
+    for (const struct area *area = layout_next(&space->layout, start); area && area->start < end;
+         area = layout_next(&space->layout, area->end)) {
         struct area part = area_within(area, start, end);
         uint64_t last = end_of_contents(decoder, &part);
         if (last > part.start)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two pipes: the child waits for a byte on one before it execs; the other is closed by a successful exec, or brings
- * the errno of one that failed.
+ * Two pipes: the child waits for a byte on one before it execs; the other is closed by a successful
+ * exec, or brings the errno of one that failed.
  */
 #include "launch.h"
 

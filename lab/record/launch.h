@@ -2,8 +2,9 @@
 /*
  * Starts the command to be recorded, held back just before its exec until everything watches it.
  *
- * While it runs, interrupts from the terminal are the command's alone (the terminal sends them to both), and a
- * termination request to the recorder is passed on, so that the trace always comes to a proper end.
+ * While it runs, interrupts from the terminal are the command's alone (the terminal sends them to
+ * both), and a termination request to the recorder is passed on, so that the trace always comes to
+ * a proper end.
  */
 #ifndef OBJRMAP_LAB_RECORD_LAUNCH_H
 #define OBJRMAP_LAB_RECORD_LAUNCH_H

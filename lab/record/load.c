@@ -4,13 +4,16 @@
  *
  * What the kernel maps in an exec is known only from its mapping records, in this order:
  *
- *     (//anon)      the stack where it was built, before it moved to its place: only with an executable stack; ignored
- *     [stack]       the stack in place, already grown by the 128 KiB that the kernel gives at the start
- *     the program   its segments; a position-independent one first as one mapping over the whole image, whose part
- *                   behind the first segment is taken away again without a record, so that is cut off here
- *     the interpreter, likewise; memory behind segments; [vdso], [vvar]
+ *     //anon    the stack where it was built, before it moved to its place: told only when it is
+ *               executable, and ignored
+ *     [stack]   in place, and already grown by the 128 KiB that the kernel gives at the start
+ *     FILE      the program's segments. A position-independent image comes first as one mapping of
+ *               its whole length, whose part behind the first segment is taken away again without
+ *               a record; so that is cut off here
+ *     FILE      the interpreter's, likewise; then memory behind segments, [vdso], [vvar]
  *
- * Argument strings were written while the stack was built, unseen by any fault, so those pages are touched here.
+ * Argument strings were written while the stack was built, unseen by any fault, so those pages are
+ * touched here.
  */
 #include "decode.h"
 
@@ -51,10 +54,11 @@ void load_mapping(struct decoder *decoder, struct task *task, const struct mappi
     emit_map(decoder, space, &area);
 }
 
-/* What the record covers and the picture does not have yet; the record shows neighbours that were joined as one. */
+/* What the record covers and the picture does not have yet; the record shows neighbours that were
+ * joined as one. */
 void adopt_mapping(struct decoder *decoder, struct task *task, const struct mapping *mapping) {
     struct space *space = task->process->space;
-    const struct area *top = areas_find(&space->areas, mapping->end - 1);
+    const struct area *top = layout_find(&space->layout, mapping->end - 1);
     struct area area;
     if (top && top->growth == AREA_GROWS_DOWN) {
         area = *top;
@@ -64,7 +68,7 @@ void adopt_mapping(struct decoder *decoder, struct task *task, const struct mapp
     }
     uint64_t at = mapping->start;
     while (at < mapping->end) {
-        const struct area *next = areas_next(&space->areas, at);
+        const struct area *next = layout_next(&space->layout, at);
         uint64_t gap_end = next && next->start < mapping->end ? next->start : mapping->end;
         uint64_t after = next && next->start < mapping->end ? next->end : mapping->end;
         if (gap_end > at) {

@@ -2,8 +2,9 @@
 /*
  * The table of objects, and asking the file system about them.
  *
- * A file is looked for under its name, under its name as the process's own root directory has it, and, for what has no
- * name (any more), behind the process's mapping itself. A file found is believed only when it is the same inode.
+ * A file is looked for under its name, under its name as the process's own root directory has it,
+ * and, for what has no name (any more), behind the process's mapping itself. A file found is
+ * believed only when it is the same inode.
  */
 #include "object.h"
 
@@ -17,7 +18,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "area.h"
+#include "layout.h"
 
 enum { LOOK_UP_AGAIN_NS = 200 * 1000 * 1000 };
 
@@ -42,7 +43,8 @@ struct object *objects_by_id(const struct objects *objects, uint32_t id) {
 /* ---- the file behind an object ---- */
 
 static bool is_same_file(const struct object *object, const struct stat *status) {
-    /* Some file systems show another device to stat than to the kernel itself, so the inode alone decides. */
+    /* Some file systems show another device to stat than to the kernel itself, so the inode alone
+     * decides. */
     return status->st_ino == object->inode;
 }
 
@@ -75,7 +77,8 @@ static bool look_up(const struct object *object, const struct object_use *use, u
     return true;
 }
 
-/* An ELF image's first loadable segment; what the kernel maps beyond it at first, it takes away again. */
+/* An ELF image's first loadable segment; what the kernel maps beyond it at first, it takes away
+ * again. */
 static uint64_t read_first_segment(int fd) {
     Elf64_Ehdr header;
     Elf64_Phdr segment;

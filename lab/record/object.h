@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The files and shared memory that recorded programs map: one object for each identity (device, inode, generation),
- * declared in the trace before its first use, with a size that follows the file's as well as that can be known.
+ * The files and shared memory that recorded programs map: one object for each identity (device,
+ * inode, generation), declared in the trace before its first use, with a size that follows the
+ * file's as well as that can be known.
  *
- * Sizes are looked up when an event is read, a little after it happened, and a file may be gone or changed by then.
- * So a size is never smaller than what touches have proved, except after a truncation that was itself recorded.
+ * Sizes are looked up when an event is read, a little after it happened, and a file may be gone or
+ * changed by then. So a size is never smaller than what touches have proved, except after a
+ * truncation that was itself recorded.
  */
 #ifndef OBJRMAP_LAB_RECORD_OBJECT_H
 #define OBJRMAP_LAB_RECORD_OBJECT_H
@@ -15,7 +17,8 @@
 
 #include "trace/writer.h"
 
-/* As the kernel's mapping records tell it; special mappings of the kernel have nothing but a name. */
+/* As the kernel's mapping records tell it; special mappings of the kernel have nothing but a name.
+ */
 struct object_identity {
     uint32_t major;
     uint32_t minor;
@@ -24,7 +27,8 @@ struct object_identity {
     const char *name;
 };
 
-/* One of the mappings of the object, where the kernel may be asked about it while the process lives. */
+/* One of the mappings of the object, where the kernel may be asked about it while the process
+ * lives. */
 struct object_use {
     uint32_t pid;
     uint64_t start;
@@ -33,7 +37,8 @@ struct object_use {
     enum trace_sharing sharing;
 };
 
-/* How its size is known: from the file, from touches beyond what was known, from a call that cut it. */
+/* How its size is known: from the file, from touches beyond what was known, from a call that cut
+ * it. */
 enum object_sizing { SIZE_LOOKED_UP, SIZE_PROVED, SIZE_TRUNCATED };
 
 struct object {
@@ -46,7 +51,8 @@ struct object {
     uint64_t size;
     uint64_t looked_up_at;
     enum object_sizing sizing;
-    /* Of a program: how much of the file its first segment maps, in bytes from a page on; 0 when not known. */
+    /* Of a program: how much of the file its first segment maps, in bytes from a page on; 0 when
+     * not known. */
     uint64_t first_segment;
     bool first_segment_read;
     char name[];
@@ -65,7 +71,8 @@ struct objects {
 int objects_create(struct objects *objects, struct trace_writer *writer);
 void objects_free(struct objects *objects);
 
-/* The object for a mapping, declared when it is new and grown when it has grown; NULL when memory is short. */
+/* The object for a mapping, declared when it is new and grown when it has grown; NULL when memory
+ * is short. */
 struct object *objects_map(struct objects *objects, const struct object_identity *identity,
                            const struct object_use *use);
 struct object *objects_by_id(const struct objects *objects, uint32_t id);

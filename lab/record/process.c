@@ -113,7 +113,7 @@ bool space_release(struct space *space) {
 
 void space_destroy(struct processes *processes, struct space *space) {
     *space_link(processes, space->pid) = space->next;
-    areas_clear(&space->areas);
+    layout_clear(&space->layout);
     free(space);
     processes->spaces_alive--;
 }

@@ -2,9 +2,10 @@
 /*
  * Who runs in which address space: tasks (threads) belong to processes, processes use spaces.
  *
- * A space is what the trace calls a process. Usually the two are one, but a child of vfork or posix_spawn runs in its
- * parent's space until it execs, and what it does there belongs to the parent. A space ends with its last user.
- * The PID in the trace is the process's, unless a living space still bears that number; then it is one no process has.
+ * A space is what the trace calls a process. Usually the two are one, but a child of vfork or
+ * posix_spawn runs in its parent's space until it execs, and what it does there belongs to the
+ * parent. A space ends with its last user. The PID in the trace is the process's, unless a living
+ * space still bears that number; then it is one no process has.
  */
 #ifndef OBJRMAP_LAB_RECORD_PROCESS_H
 #define OBJRMAP_LAB_RECORD_PROCESS_H
@@ -13,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "area.h"
+#include "layout.h"
 #include "tracepoint.h"
 
 struct task;
@@ -22,7 +23,7 @@ struct space {
     struct space *next; /* in its bucket, by pid */
     uint32_t pid;
     unsigned users; /* processes */
-    struct areas areas;
+    struct layout layout;
     uint64_t brk;          /* 0 when not known yet */
     bool locks_future;     /* mlockall(MCL_FUTURE) */
     struct task *removing; /* tasks inside a call that takes mappings away */
@@ -96,14 +97,17 @@ struct task *task_find(const struct processes *processes, uint32_t tid);
 struct task *task_create(struct processes *processes, uint32_t tid, uint32_t pid);
 /* One more task of a process; NULL when memory is short. */
 struct task *task_join(struct processes *processes, uint32_t tid, struct process *process);
-/* Takes the task away, and with the last one the process, whose space must have been released before. */
+/* Takes the task away, and with the last one the process, whose space must have been released
+ * before. */
 void task_remove(struct processes *processes, struct task *task);
-/* Takes all tasks of the process away but the given one, which from now on is the one of number tid. */
+/* Takes all tasks of the process away but the given one, which from now on is the one of number
+ * tid. */
 void task_take_over(struct processes *processes, struct task *task, uint32_t tid);
 
 /* A new empty space with one user, under pid if that is free; NULL when memory is short. */
 struct space *space_create(struct processes *processes, uint32_t pid);
-/* One user less; true when that was the last and the space (which the caller then destroys) is done with. */
+/* One user less; true when that was the last and the space (which the caller then destroys) is done
+ * with. */
 bool space_release(struct space *space);
 void space_destroy(struct processes *processes, struct space *space);
 

@@ -2,9 +2,9 @@
 /*
  * Opening the events and merging the rings.
  *
- * On each CPU a dummy event carries the side-band records (mappings, exec, fork, exit) and owns the ring; every
- * tracepoint's event writes into that same ring. A record is told apart by the tracepoint's number in it, so no event
- * id is recorded: 8 bytes less of about 64.
+ * On each CPU a dummy event carries the side-band records (mappings, exec, fork, exit) and owns the
+ * ring; every tracepoint's event writes into that same ring. A record is told apart by the
+ * tracepoint's number in it, so no event id is recorded: 8 bytes less of about 64.
  */
 #include "ring.h"
 
@@ -24,7 +24,8 @@
 
 enum {
     SETTLING_NS = 20 * 1000 * 1000,
-    /* When a ring fills fast, waiting long would lose records; this is still a thousand times what a CPU needs. */
+    /* When a ring fills fast, waiting long would lose records; this is still a thousand times what
+     * a CPU needs. */
     SETTLING_FULL_NS = 5 * 1000 * 1000,
     LONGEST_RECORD = 64 * 1024
 };
@@ -358,7 +359,8 @@ void rings_wait(struct rings *rings, int other_fd, int milliseconds) {
 
 void rings_drain(struct rings *rings, enum ring_settling settling, ring_reader *reader,
                  void *context) {
-    /* The time is taken before the heads are read: what is older has been published, but for the settling time. */
+    /* The time is taken before the heads are read: what is older has been published, but for the
+     * settling time. */
     uint64_t start = now();
     uint64_t wait = SETTLING_NS;
     for (size_t i = 0; i < rings->count; i++) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel's event rings: one a CPU, into which all events of that CPU go, read in one order of time.
+ * The kernel's event rings: one a CPU, into which all events of that CPU go, read in one order of
+ * time.
  *
- * Every record carries a CLOCK_MONOTONIC time, and within a ring times never go back. What separates rings is that a
- * CPU may be about to publish a record older than one already seen in another ring; rings_drain() therefore hands on
- * only what is older than the settling time, which is far longer than a CPU needs from taking the time to publishing.
- * Should a record come later still, it is counted as disordered, never dropped.
+ * Every record carries a CLOCK_MONOTONIC time, and within a ring times never go back. What
+ * separates rings is that a CPU may be about to publish a record older than one already seen in
+ * another ring; rings_drain() therefore hands on only what is older than the settling time, which
+ * is far longer than a CPU needs from taking the time to publishing. Should a record come later
+ * still, it is counted as disordered, never dropped.
  *
  * Single thread. The rings never wait for a slow reader: what does not fit is lost, and counted.
  */
@@ -53,18 +55,21 @@ struct ring_record {
 typedef void ring_reader(void *context, const struct ring_record *record);
 
 /*
- * Opens all events, disabled, on all CPUs; target is a control group's directory or a process id. bytes: a power of
- * two, at least a page. 0, or -1 after having said on stderr what to do. Close what is half open with rings_close().
+ * Opens all events, disabled, on all CPUs; target is a control group's directory or a process id.
+ * bytes: a power of two, at least a page. 0, or -1 after having said on stderr what to do. Close
+ * what is half open with rings_close().
  */
 int rings_open(struct rings *rings, const struct tracepoints *points, enum ring_target kind,
                int target, size_t bytes);
 void rings_enable(struct rings *rings);
 void rings_disable(struct rings *rings);
-/* Returns when a ring has filled some way, when other_fd (unless negative) can be read, or after the time. */
+/* Returns when a ring has filled some way, when other_fd (unless negative) can be read, or after
+ * the time. */
 void rings_wait(struct rings *rings, int other_fd, int milliseconds);
 void rings_drain(struct rings *rings, enum ring_settling settling, ring_reader *reader,
                  void *context);
-/* How often the kernel counted a tracepoint, over all CPUs, whether the record found room or not. */
+/* How often the kernel counted a tracepoint, over all CPUs, whether the record found room or not.
+ */
 uint64_t rings_kernel_count(const struct rings *rings, size_t point);
 void rings_close(struct rings *rings);
 

@@ -4,7 +4,8 @@
  *
  *     field:unsigned long address;	offset:8;	size:8;	signed:0;
  *
- * A system call's arguments are not named alike everywhere, but they always follow the field __syscall_nr in order.
+ * A system call's arguments are not named alike everywhere, but they always follow the field
+ * __syscall_nr in order.
  */
 #include "tracepoint.h"
 
@@ -107,7 +108,8 @@ static bool field_offset(const char *line, uint16_t *offset) {
     return true;
 }
 
-/* => pattern ends with the ';' that ends a field's declaration, so "address;" does not find "ip_address_2;". */
+/* => pattern ends with the ';' that ends a field's declaration, so "address;" does not find
+ * "ip_address_2;". */
 static bool find_field(const char *text, const char *pattern, uint16_t *offset) {
     const char *line = strstr(text, pattern);
     return line && field_offset(line, offset);

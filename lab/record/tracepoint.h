@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel's tracepoints that a recording needs: their numbers and where their fields lie, as tracefs tells it.
+ * The kernel's tracepoints that a recording needs: their numbers and where their fields lie, as
+ * tracefs tells it.
  *
- * tracepoints_load() reads tracefs where it is mounted; where it is not, root gets a mount of its own that is never
- * attached to a directory, so nothing has to be cleaned up. Calls the running kernel does not know are left out.
+ * tracepoints_load() reads tracefs where it is mounted; where it is not, root gets a mount of its
+ * own that is never attached to a directory, so nothing has to be cleaned up. Calls the running
+ * kernel does not know are left out.
  */
 #ifndef OBJRMAP_LAB_RECORD_TRACEPOINT_H
 #define OBJRMAP_LAB_RECORD_TRACEPOINT_H
@@ -47,7 +49,8 @@ enum tracepoint_role {
 
 enum { TRACEPOINT_FIELDS = 6, TRACEPOINT_MAX = 2 * CALL_COUNT + 8 };
 
-/* Fields: a fault's address and error code; a new task's clone flags; a call's arguments; a call's result. */
+/* Fields: a fault's address and error code; a new task's clone flags; a call's arguments; a call's
+ * result. */
 struct tracepoint {
     char name[64];
     enum tracepoint_role role;
