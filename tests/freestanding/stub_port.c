@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * stub_port.c - see stub_port.h. Memory comes from one array, by size; what is released is kept for
- * the next block of the same size class.
+ * stub_port.c - see stub_port.h. Memory comes from one array, in sizes that are powers of two and
+ * aligned to themselves; what is released is kept for the next block of its size.
  */
 #include "stub_port.h"
 
-enum { ARENA_BYTES = 8 << 20, FRAME_BYTES = 4 << 20, CLASSES = 32, EXIT_PANIC = 99 };
+enum { ARENA_BYTES = 16 << 20, FRAME_BYTES = 4 << 20, CLASSES = 32, EXIT_PANIC = 99 };
 
 static _Alignas(4096) unsigned char arena[ARENA_BYTES];
 static _Alignas(4096) unsigned char frame_memory[FRAME_BYTES];
@@ -80,9 +80,9 @@ static void *stub_allocate(struct vm_port *port, size_t bytes, size_t alignment)
     if (block) {
         free_blocks[class] = *(void **)block;
     } else {
-        size_t step = size < 4096 ? size : 4096;
-        size_t start = (arena_used + step - 1) & ~(step - 1);
-        if (alignment > step || start + size > ARENA_BYTES)
+        uintptr_t next = (uintptr_t)arena + arena_used;
+        size_t start = ((next + size - 1) & ~(uintptr_t)(size - 1)) - (uintptr_t)arena;
+        if (start + size > ARENA_BYTES)
             return NULL;
         arena_used = start + size;
         block = arena + start;
@@ -95,7 +95,7 @@ static void *stub_allocate(struct vm_port *port, size_t bytes, size_t alignment)
 static void stub_release(struct vm_port *port, void *block, size_t bytes) {
     (void)port;
     (void)bytes;
-    /* Alignment may have enlarged the block; a smaller class than its own only wastes. */
+    /* Alignment may have enlarged the block; in a smaller class than its own it only wastes. */
     unsigned class = class_of(bytes);
     *(void **)block = free_blocks[class];
     free_blocks[class] = block;

@@ -33,6 +33,9 @@ pc=$(find "$prefix" -name objrmap.pc)
 expect "${pc:-$prefix/objrmap.pc}"
 PKG_CONFIG_PATH=$(dirname "$pc")
 export PKG_CONFIG_PATH
+# Where the library was also built as a shared one, the linker prefers that.
+LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
+export LD_LIBRARY_PATH
 # shellcheck disable=SC2046 # flags
 "$compiler" -std=c11 -Wall -Wextra -Werror "$consumer/consumer.c" -o "$work/by-pkg-config" \
     $(pkg-config --cflags --libs objrmap-posix)
