@@ -76,13 +76,25 @@ static uint32_t pop_tail(struct vm_machine *machine, struct vm_hot_list *list) {
 
 /* ---------------------------------------------------------------- between list and zone */
 
+/* The largest order of which a block has no more than n frames. => n > 0 */
+static unsigned order_within(uint32_t n) {
+    unsigned order = 0;
+    while (n >>= 1)
+        order++;
+    return order;
+}
+
+/* Whole blocks where there are any: the frames of one are listed without splitting it. */
 static void refill(struct vm_machine *machine, struct vm_zone *zone, struct vm_hot_list *list) {
     vm_lock(machine, &zone->lock, VM_RANK_ZONE);
-    for (uint32_t i = 0; i < list->batch; i++) {
-        uint32_t frame = vm_buddy_take(machine, zone, 0);
+    for (uint32_t wanted = list->batch; wanted;) {
+        unsigned order = order_within(wanted);
+        uint32_t frame = vm_buddy_take(machine, zone, &order);
         if (frame == VM_NO_LINK)
             break;
-        push_tail(machine, list, frame);
+        for (uint32_t i = 0; i < 1u << order; i++)
+            push_tail(machine, list, frame + i);
+        wanted -= 1u << order;
     }
     vm_unlock(machine, &zone->lock, VM_RANK_ZONE);
 }
@@ -274,6 +286,8 @@ void vm_frame_free(struct vm_machine *machine, struct vm_page *page) {
 void vm_page_free(struct vm_machine *machine, struct vm_page *page) {
     if (vm_page_is(page, VM_PAGE_LISTED))
         vm_lru_remove(machine, page);
+    if (vm_page_is(page, VM_PAGE_ANON))
+        vm_count(machine, memory.anonymous, UINT64_MAX); /* one less */
     vm_frame_free(machine, page);
 }
 
