@@ -16,7 +16,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 say() {
-    printf '\n%s\n' "$*" | fold -s -w 100
+    printf '\n%s\n' "$*" | fold -s -w 100 | sed 's/ *$//'
 }
 
 # quietly COMMAND... - its output appears only when it fails.
@@ -37,7 +37,8 @@ quietly cmake -S . -B "$work/traced" -G "Unix Makefiles" -DCMAKE_C_COMPILER=gcc 
 
 say "2. Recording a real program: make -j2 compiles the library once more, and every fork, exec, mmap" \
     "and page fault of make, its compilers and their assemblers is written down."
-trace=$work/build.vmt
+mkdir -p build/demo
+trace=build/demo/build.vmt
 if "$objrmap" record -o "$trace" -- make -C "$work/traced" -j2 objrmap >"$work/make.log"; then
     said="what make and its compilers did just now"
 else
@@ -62,10 +63,13 @@ echo
 status=$?
 
 if [ $status = 0 ]; then
-    say "Both designs let the program see the same memory; the table shows what each paid for it." \
-        "'rmap_peak' or 'reverse map' bytes are what a design keeps beside the page tables; fork, exit and" \
-        "munmap are where keeping it costs time; reclaim is where it pays off." \
-        "Next: '$objrmap --help', and 'objrmap record -o FILE -- COMMAND' for a program of yours."
+    say "Both designs let the programs see the same memory; the table shows what each charged for it:" \
+        "time at fork, exit and munmap and bytes of 'reverse map' for keeping the way back from a page" \
+        "to those who map it, and 'places looked at' for finding it."
+    echo
+    echo "More:  $objrmap replay $trace --design anon-vma --memory 25% --verify"
+    echo "       $objrmap record -o FILE -- COMMAND     a program of yours"
+    echo "       $objrmap --help"
 else
     say "The comparison failed (exit code $status): please report it with the output above."
 fi
