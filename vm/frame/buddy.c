@@ -48,8 +48,8 @@ static bool is_free_block(const struct vm_machine *machine, const struct vm_zone
     return vm_page_is(page, VM_PAGE_FREE) && page->swap == order;
 }
 
-uint32_t vm_buddy_take(struct vm_machine *machine, struct vm_zone *zone, unsigned order) {
-    unsigned found = order;
+uint32_t vm_buddy_take(struct vm_machine *machine, struct vm_zone *zone, unsigned *order) {
+    unsigned found = 0;
     while (found < VM_ORDERS && zone->free_heads[found] == VM_NO_LINK)
         found++;
     if (found == VM_ORDERS)
@@ -57,10 +57,11 @@ uint32_t vm_buddy_take(struct vm_machine *machine, struct vm_zone *zone, unsigne
 
     uint32_t frame = zone->free_heads[found];
     unlist_block(machine, zone, frame, found);
-    while (found > order) {
+    while (found > *order) {
         found--;
         list_block(machine, zone, frame + (1u << found), found);
     }
+    *order = found;
     return frame;
 }
 

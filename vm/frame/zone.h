@@ -7,8 +7,9 @@
 
 #include "vm/frame/frame.h"
 
-/* A block of 2^order frames: the number of its first. VM_NO_LINK if there is none that large. */
-uint32_t vm_buddy_take(struct vm_machine *machine, struct vm_zone *zone, unsigned order);
+/* Takes the smallest free block, or the first part of it: 2^*order frames, *order at most as given.
+ * Returns the first one's number; VM_NO_LINK if nothing is free. */
+uint32_t vm_buddy_take(struct vm_machine *machine, struct vm_zone *zone, unsigned *order);
 
 /* Gives a block back, joining it with its neighbours. => it is aligned to its size */
 void vm_buddy_give(struct vm_machine *machine, struct vm_zone *zone, uint32_t frame,
