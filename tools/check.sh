@@ -13,14 +13,14 @@ failed=""
 mkdir -p $logs
 rm -f build/*/results.xml
 
-# build PRESET - the output appears when it fails, and always when warnings would be lost.
+# build PRESET - of its output only what went wrong is shown.
 build() {
     echo "== $1: build"
     if cmake --preset "$1" -DOBJRMAP_WERROR=ON >"$logs/$1.log" 2>&1 &&
         cmake --build "build/$1" -j "$jobs" >>"$logs/$1.log" 2>&1; then
         return 0
     fi
-    tail -n 60 "$logs/$1.log"
+    grep -m 20 -A 3 -E 'error|Error|undefined reference' "$logs/$1.log" || tail -n 40 "$logs/$1.log"
     echo "== $1: the build failed; all of its output is in $logs/$1.log"
     failed="$failed $1"
     return 1

@@ -38,6 +38,7 @@ for purpose in "$@"; do
         needs clang-format-14 command -v clang-format-14
         needs mandoc command -v mandoc
         needs zstd command -v zstd
+        needs python3 command -v python3
         ;;
     demo) needs zstd command -v zstd ;;
     format) needs clang-format-14 command -v clang-format-14 ;;
