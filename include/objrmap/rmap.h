@@ -59,7 +59,7 @@ struct vm_area_view {
     uint64_t pgoff; /* into the object; for anonymous memory the index of its first page */
 };
 
-/* Areas in address order. visit returns false to stop. */
+/* Areas in address order. visit returns false to stop; it may call the library, no lock is held. */
 typedef bool vm_area_visit(const struct vm_area_view *area, void *context);
 void vm_area_each(struct vm_space *space, vm_area_visit *visit, void *context);
 
@@ -74,7 +74,7 @@ struct vm_page_view {
     uint64_t identity; /* equal exactly when two views show the same page, in memory or in swap */
 };
 
-/* Pages of [start, end) that the page tables know, in address order. visit returns false to stop. */
+/* Pages of [start, end) that the page tables know, in address order; visit as above. */
 typedef bool vm_page_visit(const struct vm_page_view *page, void *context);
 void vm_page_each(struct vm_space *space, uint64_t start, uint64_t end, vm_page_visit *visit,
                   void *context);

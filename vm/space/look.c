@@ -2,9 +2,9 @@
 /*
  * look.c - looking at a space without disturbing it: what is mapped where, and what a load would see.
  *
- * The space lock is held for reading, so visitors may look further but not map, unmap or fault.
- * Reclaim may work meanwhile: an entry is read under its table's lock, and a page that is to be
- * looked at after that is held by a reference.
+ * No lock is held while a visitor runs: it may look further, and even change the space, and sees what
+ * is there when its turn comes. Reclaim may work meanwhile: an entry is read under its table's lock,
+ * and a page that is to be looked at after that is held by a reference.
  */
 #include <objrmap/rmap.h>
 
@@ -74,15 +74,22 @@ static struct vm_area_view view_of_area(const struct vm_area *area) {
                                   .pgoff = area->pgoff };
 }
 
-void vm_area_each(struct vm_space *space, vm_area_visit *visit, void *context) {
-    bool more = true;
-
+/* The first area that ends after the address. */
+static bool next_area(struct vm_space *space, uint64_t address, struct vm_area_view *view) {
     enter(space);
-    for (struct vm_area *area = vm_area_first(space); area && more; area = vm_area_next(area)) {
-        struct vm_area_view view = view_of_area(area);
-        more = visit(&view, context);
-    }
+    struct vm_area *area = vm_area_find(space, address);
+    if (area)
+        *view = view_of_area(area);
     leave(space);
+    return area != NULL;
+}
+
+void vm_area_each(struct vm_space *space, vm_area_visit *visit, void *context) {
+    struct vm_area_view view;
+    uint64_t at = 0;
+
+    while (next_area(space, at, &view) && visit(&view, context))
+        at = view.end;
 }
 
 /* ---------------------------------------------------------------- pages */
@@ -146,44 +153,48 @@ static bool view_of_entry(struct vm_machine *machine, vm_pte entry, struct vm_pa
     return true;
 }
 
-/* Returns false when the visitor has seen enough. */
-static bool each_of_run(struct vm_machine *machine, const struct vm_table_cursor *at,
-                        vm_page_visit *visit, void *context) {
+/* The first page that the run's entries know; false if they know none. */
+static bool first_of_run(struct vm_machine *machine, const struct vm_table_cursor *at,
+                         struct vm_page_view *view) {
     struct vm_leaf run = { at->table, at->entries };
-    bool more = true;
+    bool known = false;
 
-    for (unsigned i = 0; i < at->count && more; i++) {
-        struct vm_page_view view;
+    for (unsigned i = 0; i < at->count && !known; i++) {
         struct vm_page *page;
         if (vm_pte_read(&at->entries[i]) == 0)
             continue;
         vm_pte entry = read_entry(machine, &run, i, &page);
-        bool known = view_of_entry(machine, entry, page, &view);
+        known = view_of_entry(machine, entry, page, view);
         if (page)
             vm_page_put(machine, page);
-        if (known) {
-            view.address = at->address + i * VM_PAGE_SIZE;
-            more = visit(&view, context);
-        }
+        view->address = at->address + i * VM_PAGE_SIZE;
     }
-    return more;
+    return known;
+}
+
+/* The first page known in [start, end). */
+static bool next_page(struct vm_space *space, uint64_t start, uint64_t end,
+                      struct vm_page_view *view) {
+    struct vm_table_cursor cursor = vm_table_cursor(space->root, start, end);
+    bool known = false;
+
+    enter(space);
+    while (!known && vm_table_next(space->machine, &cursor))
+        known = first_of_run(space->machine, &cursor, view);
+    leave(space);
+    return known;
 }
 
 void vm_page_each(struct vm_space *space, uint64_t start, uint64_t end, vm_page_visit *visit,
                   void *context) {
-    struct vm_machine *machine = space->machine;
-    uint64_t first = start & ~(VM_PAGE_SIZE - 1);
+    struct vm_page_view view;
+    uint64_t at = start & ~(VM_PAGE_SIZE - 1);
 
     if (end > VM_ADDRESS_END)
         end = VM_ADDRESS_END;
-    if (first >= end)
-        return;
-    enter(space);
-    struct vm_table_cursor cursor =
-        vm_table_cursor(space->root, first, (end + VM_PAGE_SIZE - 1) & ~(VM_PAGE_SIZE - 1));
-    while (vm_table_next(machine, &cursor) && each_of_run(machine, &cursor, visit, context)) {
-    }
-    leave(space);
+    end = (end + VM_PAGE_SIZE - 1) & ~(VM_PAGE_SIZE - 1);
+    while (at < end && next_page(space, at, end, &view) && visit(&view, context))
+        at = view.address + VM_PAGE_SIZE;
 }
 
 /* ---------------------------------------------------------------- contents */
