@@ -6,12 +6,13 @@
 cd "$(dirname "$0")/.." || exit 1
 
 count() {
-    cat build/*/results.xml 2>/dev/null | grep -c "<testcase .*status=\"$1\""
+    cat build/*/results.xml 2>/dev/null | grep -c "$1"
 }
 
-passed=$(count run)
-failed=$(count fail)
-skipped=$(($(count notrun) + $(count disabled)))
+# A program that is missing is "notrun" too, but nobody asked to skip it.
+passed=$(count '<testcase .*status="run"')
+skipped=$(count '<skipped message="SKIP_')
+failed=$(($(count '<testcase .*status="fail"') + $(count '<testcase .*status="notrun"') - skipped))
 if [ "${1:-0}" != 0 ] && [ "$failed" = 0 ]; then
     failed=1
 fi
