@@ -17,7 +17,6 @@ static struct shared {
     struct vm_rwlock rw;
     uint64_t a, b; /* equal whenever nobody writes; plain, so a sanitizer sees a broken lock */
     _Atomic uint64_t differences, refused;
-    _Atomic bool stop;
 } shared;
 
 struct worker {
@@ -128,35 +127,48 @@ static void page_locks_exclude(void **state) {
     assert_int_equal(vm_page_flags(&page) & ~(uint32_t)VM_PAGE_WAITED, 5u << VM_PAGE_FLAG_BITS);
 }
 
-/* Readers that always overlap must not keep a writer out. */
-static void *read_for_ever(void *context) {
+/* In which order the waiting writer and the later reader got the lock: 1 is first. */
+static struct { _Atomic unsigned turn, writer, reader; } got;
+
+static void *write_once(void *context) {
     posix_cpu_set(((struct worker *)context)->cpu);
-    while (!shared.stop) {
-        vm_read_lock(shared.machine, &shared.rw, VM_RANK_SPACE);
-        usleep(200);
-        vm_read_unlock(shared.machine, &shared.rw, VM_RANK_SPACE);
-    }
+    vm_write_lock(shared.machine, &shared.rw, VM_RANK_SPACE);
+    got.writer = ++got.turn;
+    vm_write_unlock(shared.machine, &shared.rw, VM_RANK_SPACE);
     return NULL;
 }
 
-static void writers_do_not_starve(void **state) {
+static void *read_once(void *context) {
+    posix_cpu_set(((struct worker *)context)->cpu);
+    vm_read_lock(shared.machine, &shared.rw, VM_RANK_SPACE);
+    got.reader = ++got.turn;
+    vm_read_unlock(shared.machine, &shared.rw, VM_RANK_SPACE);
+    return NULL;
+}
+
+/* A reader holds the lock and a writer sleeps: a second reader must not overtake it, or readers that
+ * overlap would keep writers out for ever. */
+static void readers_do_not_overtake_a_waiting_writer(void **state) {
     (void)state;
     struct rig *rig = rig_create(0, VM_METADATA_ONLY, CPUS);
     memset(&shared, 0, sizeof(shared));
+    memset(&got, 0, sizeof(got));
     shared.machine = rig->machine;
-    struct worker workers[CPUS];
-    for (unsigned i = 1; i < CPUS; i++) {
-        workers[i].cpu = i;
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, read_for_ever, &workers[i]), 0);
-    }
+    struct worker writer = { .cpu = 1 }, reader = { .cpu = 2 };
     posix_cpu_set(0);
-    for (int i = 0; i < 100; i++) { /* ends, or the test times out */
-        vm_write_lock(shared.machine, &shared.rw, VM_RANK_SPACE);
-        vm_write_unlock(shared.machine, &shared.rw, VM_RANK_SPACE);
-    }
-    shared.stop = true;
-    for (unsigned i = 1; i < CPUS; i++)
-        pthread_join(workers[i].thread, NULL);
+    vm_read_lock(rig->machine, &shared.rw, VM_RANK_SPACE);
+    assert_int_equal(pthread_create(&writer.thread, NULL, write_once, &writer), 0);
+    while (shared.rw.word == 1) /* until the writer has left its mark */
+        usleep(100);
+    assert_int_equal(pthread_create(&reader.thread, NULL, read_once, &reader), 0);
+    usleep(20000);
+    assert_int_equal(got.turn, 0);
+    vm_read_unlock(rig->machine, &shared.rw, VM_RANK_SPACE);
+    pthread_join(writer.thread, NULL);
+    pthread_join(reader.thread, NULL);
+    assert_int_equal(got.writer, 1);
+    assert_int_equal(got.reader, 2);
+    assert_int_equal(shared.rw.word, 0);
     rig_destroy(rig);
 }
 
@@ -227,7 +239,7 @@ int main(void) {
         cmocka_unit_test(spinning_locks_exclude),
         cmocka_unit_test(writers_exclude_readers),
         cmocka_unit_test(page_locks_exclude),
-        cmocka_unit_test(writers_do_not_starve),
+        cmocka_unit_test(readers_do_not_overtake_a_waiting_writer),
         cmocka_unit_test(a_locked_page_stays_locked_on_one_cpu),
         cmocka_unit_test(the_order_is_checked),
         cmocka_unit_test(every_rank_has_a_name),
