@@ -86,7 +86,8 @@ bool vm_table_find(struct vm_machine *machine, struct vm_table *root, uint64_t a
 int vm_table_ensure(struct vm_machine *machine, struct vm_table *root, uint64_t address,
                     struct vm_leaf *leaf);
 
-/* Frees the tables that cover a part of [start, end) and hold nothing. => space lock held for writing */
+/* Frees the tables that cover a part of [start, end) and hold nothing. => space lock held for writing,
+ * and space->areas_lock, under which walkers of the reverse map find leaves */
 void vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t start,
                     uint64_t end);
 
