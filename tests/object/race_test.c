@@ -69,6 +69,7 @@ static void add_one(struct rig *rig, struct counters *counters, uint64_t index) 
         expect(error == VM_SIGBUS && index >= KEPT);
         return;
     }
+    expect(page->object == counters->object && page->index == index);
     uint64_t *count = vm_frame_map(rig->machine, page);
     ++*count;
     vm_page_set(rig->machine, page, VM_PAGE_DIRTY);
@@ -204,7 +205,7 @@ static void objects_may_go_during_reclaim(void **state) {
 
 /* ---------------------------------------------------------------- shared slots */
 
-enum { SLOTS = 64, ROUNDS = 40 };
+enum { SLOTS = 64, ROUNDS = 100 };
 
 struct slots {
     uint32_t number[SLOTS];
@@ -227,6 +228,20 @@ static void swap_out_all(struct rig *rig, struct slots *slots) {
     }
 }
 
+/* What reclaim does with a clean page that nobody has mapped yet, whoever waits for it. */
+static void take_out_of_cache(struct vm_machine *machine, uint32_t slot) {
+    struct vm_page *page = vm_swap_cache_find(machine, slot);
+
+    if (!page)
+        return;
+    if (vm_page_trylock(machine, page)) {
+        if (vm_page_is(page, VM_PAGE_SWAPCACHE) && vm_page_mapcount(page) == 0)
+            vm_swap_cache_remove(machine, page);
+        vm_page_unlock(machine, page);
+    }
+    vm_page_put(machine, page);
+}
+
 /* What a fault and, later, an unmapping do with one entry of each slot. */
 static void swap_in_and_let_go(struct worker *worker, struct rig_random *random) {
     struct vm_machine *machine = worker->rig->machine;
@@ -237,7 +252,15 @@ static void swap_in_and_let_go(struct worker *worker, struct rig_random *random)
         unsigned i = n < SLOTS ? (unsigned)(n + rig_below(random, 4)) % SLOTS : n - SLOTS;
         struct vm_page *page = mapped[i];
         if (page == NULL) {
+            if (rig_below(random, 2)) {
+                expect(vm_swap_in(machine, slots->number[i], &page) == VM_OK);
+                vm_page_unlock(machine, page);
+                vm_swap_cache_drop_unused(machine, page); /* a fault that found its entry changed */
+                vm_page_put(machine, page);
+            }
+            take_out_of_cache(machine, slots->number[i]);
             expect(vm_swap_in(machine, slots->number[i], &page) == VM_OK);
+            expect(vm_page_is(page, VM_PAGE_SWAPCACHE) && page->swap == slots->number[i]);
             expect(rig_page_is(worker->rig, page, 0, VM_PAGE_SIZE, (int)i));
             rig_map(worker->rig, page);
             vm_swap_free(machine, slots->number[i]);
