@@ -78,6 +78,9 @@ static void print_help(void) {
         "Recording ends when COMMAND does; processes it leaves behind run on unrecorded. It needs "
         "root,\n"
         "or CAP_PERFMON, or kernel.perf_event_paranoid=-1 with a tracefs that may be read.\n"
+        "What the kernel does not show is not in the trace: accesses to pages that are there\n"
+        "already or come with a neighbour (fault-around, huge pages), files that shrink by being\n"
+        "opened anew, and the calls of 32-bit programs.\n"
         "Exit codes: 0 recorded (whatever COMMAND's own exit code, which is told), 1 not recorded "
         "or\n"
         "records were lost, 2 wrong usage.\n",

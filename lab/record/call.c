@@ -59,8 +59,7 @@ static uint64_t mapped_length(uint64_t length, uint64_t flags) {
     return (length + huge - 1) & ~(huge - 1);
 }
 
-/* mmap has filled in the pages itself: private writable ones as if written, all others as if read.
- */
+/* mmap filled in the pages itself: private writable ones as if written, all others as if read. */
 static void populate(struct decoder *decoder, struct space *space, const struct area *area) {
     if (!area->prot)
         return;
@@ -191,7 +190,8 @@ static void did_mremap(struct decoder *decoder, struct task *task, int64_t resul
         return;
     struct area area = area_within(found, old_start, old_start + old_length);
     if (old_length == 0 || task->overtaken) {
-        /* A second mapping of the same shared pages; or the old place is another task's already. */
+        /* A second mapping of the same shared pages (of anonymous ones the format cannot say that
+         * they are the same); or the old place is another task's already. */
         area = area_within(found, old_start, UINT64_MAX);
         area.start = new_start;
         area.end = new_start + new_length;

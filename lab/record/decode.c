@@ -185,13 +185,14 @@ static struct task *task_of_process(const struct processes *processes, uint32_t 
  * before. */
 static struct task *executing_task(struct decoder *decoder, const struct name_record *record) {
     struct task *task = task_find(&decoder->processes, record->tid);
-    if (!task && !decoder->started && record->pid == decoder->root) {
+    if (!task && decoder->started)
+        task = task_of_process(&decoder->processes, record->pid);
+    if (!task && (decoder->started || record->pid == decoder->root)) {
+        /* The command itself, or a process whose birth was lost. */
         task = task_create(&decoder->processes, record->tid, record->pid);
         expect(decoder, task ? 0 : -1);
         return task;
     }
-    if (!task)
-        task = task_of_process(&decoder->processes, record->pid);
     if (task)
         task_take_over(&decoder->processes, task, record->tid);
     return task;

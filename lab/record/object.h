@@ -17,8 +17,7 @@
 
 #include "trace/writer.h"
 
-/* As the kernel's mapping records tell it; special mappings of the kernel have nothing but a name.
- */
+/* As the kernel's mapping records tell it; the kernel's special mappings have only a name. */
 struct object_identity {
     uint32_t major;
     uint32_t minor;

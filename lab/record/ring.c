@@ -102,8 +102,8 @@ static void complain_of_opening(int error, const struct rings *rings) {
     switch (error) {
     case EACCES:
     case EPERM:
-        complain("not permitted to record kernel events; record as root (or with CAP_PERFMON), or "
-                 "have root run "
+        complain("not permitted to record kernel events; record as root (or with CAP_PERFMON and "
+                 "CAP_IPC_LOCK), or have root run "
                  "\"sysctl kernel.perf_event_paranoid=-1\"");
         break;
     case EMFILE:

@@ -68,8 +68,7 @@ void rings_disable(struct rings *rings);
 void rings_wait(struct rings *rings, int other_fd, int milliseconds);
 void rings_drain(struct rings *rings, enum ring_settling settling, ring_reader *reader,
                  void *context);
-/* How often the kernel counted a tracepoint, over all CPUs, whether the record found room or not.
- */
+/* How often the kernel counted a tracepoint on all CPUs, whether or not the record found room. */
 uint64_t rings_kernel_count(const struct rings *rings, size_t point);
 void rings_close(struct rings *rings);
 

@@ -53,7 +53,7 @@ static int open_mounted(void) {
     static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 && faccessat(fd, "events", R_OK | X_OK, 0) == 0)
+        if (fd >= 0 && faccessat(fd, "events/exceptions/page_fault_user/format", R_OK, 0) == 0)
             return fd;
         if (fd >= 0)
             close(fd);
@@ -205,11 +205,10 @@ int tracepoints_load(struct tracepoints *points) {
     points->count = 0;
     int tracefs = open_tracefs();
     if (tracefs < 0) {
-        complain(
-            "cannot read the kernel's tracepoints (tracefs): %s; record as root, or have root run "
-            "\"mount -t tracefs -o mode=755 tracefs /sys/kernel/tracing\" and "
-            "\"sysctl kernel.perf_event_paranoid=-1\"",
-            strerror(errno));
+        complain("cannot read the kernel's tracepoints (tracefs): %s; record as root, or have root "
+                 "run \"mount -t tracefs -o mode=755,gid=%u tracefs /sys/kernel/tracing\" and "
+                 "\"sysctl kernel.perf_event_paranoid=-1\"",
+                 strerror(errno), (unsigned)getgid());
         return -1;
     }
     bool good = load_all(tracefs, points);

@@ -2,12 +2,13 @@
 /*
  * Writes traces, format version 1: one function for each kind of line.
  *
- * Touches of consecutive pages by one process become one line; any other line, and the end, closes such a run, so
- * the order of the calls is the order of the trace. Names are cleaned of line breaks.
+ * Touches of consecutive pages by one process become one line; any other line, and the end, closes
+ * such a run, so the order of the calls is the order of the trace. Names are cleaned of line
+ * breaks.
  *
- * The calls do not fail one by one. The first error is kept, later lines are dropped, and trace_writer_error() and
- * trace_writer_close() tell it, so that a caller checks at a few places and still never takes a cut trace for a whole
- * one. A writer is used by one thread at a time.
+ * The calls do not fail one by one. The first error is kept, later lines are dropped, and
+ * trace_writer_error() and trace_writer_close() tell it, so that a caller checks at a few places
+ * and still never takes a cut trace for a whole one. A writer is used by one thread at a time.
  */
 #ifndef OBJRMAP_LAB_TRACE_WRITER_H
 #define OBJRMAP_LAB_TRACE_WRITER_H
@@ -20,7 +21,7 @@ enum trace_packing { TRACE_PLAIN, TRACE_ZSTD };
 enum trace_kind { TRACE_FILE, TRACE_SHM };
 enum trace_touch_kind { TRACE_READ, TRACE_WRITE };
 
-/* Permission bits of an area; their values are those of mmap's PROT_READ, PROT_WRITE and PROT_EXEC. */
+/* Permission bits of an area, with the values of mmap's PROT_READ, PROT_WRITE and PROT_EXEC. */
 enum trace_prot { TRACE_PROT_READ = 1, TRACE_PROT_WRITE = 2, TRACE_PROT_EXEC = 4 };
 enum trace_sharing { TRACE_PRIVATE, TRACE_SHARED };
 
@@ -40,7 +41,7 @@ struct trace_writer *trace_writer_open(const char *path, enum trace_packing pack
 int trace_writer_error(const struct trace_writer *writer);
 /* Writes what is left and frees the writer; 0 or the errno of the first failure. */
 int trace_writer_close(struct trace_writer *writer);
-/* Lines so far, and bytes of text before any packing. */
+/* Lines so far. */
 uint64_t trace_writer_lines(const struct trace_writer *writer);
 
 void trace_note(struct trace_writer *writer, const char *name, const char *format, ...)
