@@ -27,6 +27,7 @@ void vm_stats_read(const struct vm_machine *machine, struct vm_stats *stats) {
 
     stats->memory.frames_total = machine->config.frames;
     stats->memory.frames_free = vm_frames_free(machine);
+    stats->memory.frames_peak = now(&machine->frames_peak);
     stats->memory.tables = now(&machine->tables);
     stats->memory.tables_peak = now(&machine->tables_peak);
     stats->memory.data_peak = now(&machine->data_peak);
@@ -37,4 +38,5 @@ void vm_stats_read(const struct vm_machine *machine, struct vm_stats *stats) {
     stats->memory.spaces = now(&machine->space_count);
     stats->memory.spaces_peak = now(&machine->spaces_peak);
     stats->memory.swap_used = vm_swap_used(machine);
+    stats->memory.swap_peak = vm_swap_used_peak(machine);
 }

@@ -384,7 +384,7 @@ static bool holds_empty_table(struct vm_space *space, uint64_t start, uint64_t e
 /* Tables go under the space lock held for writing only, which DONTNEED and FREE do without. */
 static void prune_tables(struct vm_space *space, uint64_t start, uint64_t end) {
     vm_write_lock(space->machine, &space->lock, VM_RANK_SPACE);
-    vm_table_prune(space->machine, space->root, start, end);
+    vm_space_prune(space, start, end);
     vm_write_unlock(space->machine, &space->lock, VM_RANK_SPACE);
 }
 

@@ -382,16 +382,21 @@ static bool covered_by_one_mapping(struct vm_area *area, uint64_t end) {
     return true;
 }
 
-/* Since nonlinear areas are no more, the piece becomes an area with the offset asked for. */
+#define KEPT_FLAGS                                                                                 \
+    ((uint32_t)VM_AREA_PROTECTION | (uint32_t)VM_AREA_SHARED | (uint32_t)VM_AREA_LOCKED)
+
+/* Since nonlinear areas are no more, the piece becomes an area with the offset asked for. It is a
+ * new one, for which no advice has been given. */
 static int remap_locked(struct vm_space *space, uint64_t start, uint64_t end, uint64_t pgoff) {
     struct vm_area *area = vm_area_at(space, start);
 
     if (!area || !vm_area_shared(area) || !covered_by_one_mapping(area, end))
         return VM_EINVAL;
+    if (vm_object_refuses(area->object, VM_AREA_SHARED | VM_AREA_WRITE))
+        return VM_EINVAL; /* to Linux, a file that nobody can write to is not shared */
     if (area->flags & VM_AREA_LOCKED && !vm_may_lock(space, (end - start) >> VM_PAGE_SHIFT))
         return VM_EAGAIN;
-    return vm_mmap_locked(space, start, end, area->flags & ~(uint32_t)VM_AREA_HAS_ANON,
-                          area->object, pgoff);
+    return vm_mmap_locked(space, start, end, area->flags & KEPT_FLAGS, area->object, pgoff);
 }
 
 int vm_remap_file_pages(struct vm_space *space, uint64_t address, uint64_t length, uint64_t pgoff) {

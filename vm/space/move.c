@@ -209,6 +209,13 @@ static void set_locked(struct vm_space *space, uint64_t start, uint64_t end, boo
     }
 }
 
+/* Areas all of whose pages have gone may be numbered anew. */
+static void forget_pages(struct vm_space *space, uint64_t start, uint64_t end) {
+    for (struct vm_area *area = vm_area_at(space, start); area && area->start < end;
+         area = vm_area_next(area))
+        vm_area_set_flags(area, area->flags & ~(uint32_t)VM_AREA_HAS_ANON);
+}
+
 /* What stays behind with DONTUNMAP: areas without pages, no longer locked. */
 static void leave_empty(const struct remap *call) {
     uint64_t end = call->from + call->old_length;
@@ -217,7 +224,9 @@ static void leave_empty(const struct remap *call) {
     uint64_t whole_start = first->start, whole_end = last->end;
 
     set_locked(call->space, call->from, end, false);
-    vm_table_prune(call->space->machine, call->space->root, call->from, end);
+    if (whole_start == call->from && whole_end == end)
+        forget_pages(call->space, call->from, end);
+    vm_space_prune(call->space, call->from, end);
     vm_area_merge(call->space, whole_start, whole_end);
 }
 

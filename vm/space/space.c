@@ -87,6 +87,14 @@ uint64_t vm_space_id(const struct vm_space *space) {
     return space->id;
 }
 
+void vm_space_prune(struct vm_space *space, uint64_t start, uint64_t end) {
+    struct vm_machine *machine = space->machine;
+
+    vm_lock(machine, &space->areas_lock, VM_RANK_AREAS);
+    vm_table_prune(machine, space->root, start, end);
+    vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
+}
+
 /* The first space whose tables reclaim has emptied and whose lock is to be had, locked; or NULL. */
 static struct vm_space *lock_space_to_prune(struct vm_machine *machine) {
     struct vm_space *found = NULL;
@@ -111,7 +119,7 @@ void vm_settle(struct vm_machine *machine) {
     atomic_store_explicit(&machine->empty_tables, 0, memory_order_relaxed);
     while ((space = lock_space_to_prune(machine))) {
         atomic_store_explicit(&space->empty_tables, 0, memory_order_relaxed);
-        vm_table_prune(machine, space->root, 0, VM_ADDRESS_END);
+        vm_space_prune(space, 0, VM_ADDRESS_END);
         vm_write_unlock(machine, &space->lock, VM_RANK_SPACE);
     }
 }

@@ -57,6 +57,10 @@ void vm_spaces_fini(struct vm_machine *machine); /* => no space is left */
 /* A space with a root table and nothing else, not yet in machine->spaces. => VM_ENOMEM, VM_OOM */
 int vm_space_allocate(struct vm_machine *machine, uint64_t id, struct vm_space *parent,
                       struct vm_space **space);
+/* Frees the tables of [start, end) that hold nothing. Walkers that hold no space lock rely on
+ * space->areas_lock to keep tables where they are. => space lock held for writing */
+void vm_space_prune(struct vm_space *space, uint64_t start, uint64_t end);
+
 /* => no area is left */
 void vm_space_free(struct vm_space *space);
 /* From now on others find it: the last step of making one. */

@@ -142,7 +142,7 @@ void vm_unmap_range(struct vm_space *space, uint64_t start, uint64_t end) {
         area = next;
     }
     vm_gather_finish(&gather);
-    vm_table_prune(space->machine, space->root, start, end);
+    vm_space_prune(space, start, end);
 }
 
 /* ---- truncation */
