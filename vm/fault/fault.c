@@ -280,7 +280,7 @@ static int swap_in(struct fault *f) {
         error = vm_swap_in(machine, slot, &page);
     if (error) {
         vm_rmap_unreserve(machine, &reserve);
-        return error;
+        return error == VM_EAGAIN ? VM_OK : error; /* the slot has gone, so the entry has changed */
     }
 
     mark_has_anon(f);
@@ -292,8 +292,12 @@ static int swap_in(struct fault *f) {
             vm_swap_cache_remove(machine, page);
         vm_swap_free(machine, slot);
         vm_count(machine, faults.swap_in, 1);
+    } else if (!vm_page_mapcount(page) && !vm_page_is(page, VM_PAGE_DIRTY)) {
+        vm_swap_cache_remove(machine, page); /* read for nothing; the slot still has it */
     }
     vm_page_unlock(machine, page);
+    if (!vm_page_mapcount(page))
+        vm_swap_cache_drop_unused(machine, page);
     vm_page_put(machine, page);
     vm_rmap_unreserve(machine, &reserve);
     /* A shared page that is written to is copied in the same fault. */

@@ -193,6 +193,8 @@ enum vm_pageout vm_pageout_locked(struct vm_machine *machine, struct vm_page *pa
         return VM_PAGEOUT_KEPT;
     if (vm_page_is(page, VM_PAGE_ANON))
         return may_discard(machine, page, use) ? discard(machine, page) : swap_out(machine, page);
+    if (!page->object)
+        return VM_PAGEOUT_KEPT; /* its object has let go of it; somebody waits for its lock */
     return page->object->kind == VM_OBJECT_SHM ? write_out_shm(machine, page)
                                                : write_out_file(machine, page);
 }
