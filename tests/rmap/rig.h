@@ -29,12 +29,13 @@ struct rig {
     struct vm_machine *machine;
 };
 
-static inline struct rig *rig_create(const char *design, uint64_t frames) {
+static inline struct rig *rig_create_cpus(const char *design, uint64_t frames, unsigned cpus) {
     struct rig *rig = calloc(1, sizeof *rig);
-    posix_port_init(&rig->posix, 1);
+    posix_port_init(&rig->posix, cpus);
     rig->swap = posix_memory_open(4096 * PAGE);
     struct vm_machine_config config = { .port = &rig->posix.port,
                                         .frames = frames,
+                                        .cpus = cpus,
                                         .design = design,
                                         .swap = rig->swap,
                                         .swap_pages = 4096 };
@@ -42,6 +43,10 @@ static inline struct rig *rig_create(const char *design, uint64_t frames) {
     if (vm_machine_create(&config, &rig->machine, &why) != VM_OK)
         fail_msg("no machine: %s", why ? why : "no memory");
     return rig;
+}
+
+static inline struct rig *rig_create(const char *design, uint64_t frames) {
+    return rig_create_cpus(design, frames, 1);
 }
 
 static inline void rig_destroy(struct rig *rig) {
