@@ -188,6 +188,18 @@ static void dontunmap_leaves_the_area_empty(void **state) {
     check_world(&world);
 }
 
+static void dontunmap_of_a_part(void **state) {
+    (void)state;
+    uint64_t at;
+    map_private(&world, 0, 6, RW);
+    fill(&world, 0, 6, 30);
+    succeeds(remap(2, 2, 2, DONTUNMAP, 8, &at));
+    expect_drawing(&world, "wwwwww..ww");
+    expect_filled(&world, 8, 2, 32);
+    expect_filled(&world, 4, 2, 34);
+    assert_int_equal(value_at(&world, 2), 0);
+}
+
 static void old_length_zero_duplicates_shared_memory(void **state) {
     (void)state;
     uint64_t at;
@@ -364,6 +376,7 @@ int main(void) {
         move_test(shrinking),
         move_test(fixed_replaces_the_target),
         move_test(dontunmap_leaves_the_area_empty),
+        move_test(dontunmap_of_a_part),
         move_test(old_length_zero_duplicates_shared_memory),
         move_test(several_areas_move_with_their_gaps),
         move_test(locked_memory_stays_locked),

@@ -264,9 +264,11 @@ static int check_rights(const struct mmap *call) {
 
     if (flags & VM_AREA_LOCKED && !vm_may_lock(call->space, call->length >> VM_PAGE_SHIFT))
         return VM_EAGAIN;
+    if (vm_object_refuses(call->object, flags))
+        return VM_EACCES;
     if (flags & VM_AREA_GROWSDOWN && (call->object || flags & VM_AREA_SHARED))
         return VM_EINVAL;
-    return vm_object_refuses(call->object, flags) ? VM_EACCES : VM_OK;
+    return VM_OK;
 }
 
 /* Shared anonymous memory is an object of its own, which lives as long as areas map it. */

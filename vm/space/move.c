@@ -383,7 +383,7 @@ static int remap_several(const struct remap *call) {
     uint64_t position = call->from, end = call->from + call->old_length;
     int error = vm_area_at(call->space, position) ? VM_OK : VM_EFAULT;
 
-    while (!error) {
+    while (!error && position < end) {
         struct vm_area *area = vm_area_find(call->space, position);
         if (!area || area->start >= end)
             break;
