@@ -331,13 +331,14 @@ static void did_munlock(struct decoder *decoder, struct task *task, int64_t resu
 typedef void range_line(struct trace_writer *writer, uint32_t pid, uint64_t address,
                         uint64_t length);
 
+/* Area by area, since one that cannot be filled in does not keep the kernel from the others. Its
+ * own special mappings are never locked. */
 static void write_for_all(struct decoder *decoder, const struct space *space,
                           range_line *write_line) {
-    uint64_t start = 0;
-    const struct area *area;
-    while ((area = layout_next(&space->layout, start))) {
-        start = first_hole(space, area->start, UINT64_MAX);
-        write_line(decoder->writer, space->pid, area->start, start - area->start);
+    for (const struct area *area = layout_next(&space->layout, 0); area;
+         area = layout_next(&space->layout, area->end)) {
+        if (!area->object || objects_by_id(&decoder->objects, area->object)->name[0] != '[')
+            write_line(decoder->writer, space->pid, area->start, area->end - area->start);
     }
 }
 

@@ -328,16 +328,39 @@ static void do_thread_exec(void) {
     wait_for(child);
 }
 
+/* Leaves a process behind, whose maps no longer change. */
+static void do_linger(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        touch(map_private(20), 20);
+        munmap(map_private(30), (size_t)10 * PAGE);
+        mark();
+        sleep(20);
+        _exit(0);
+    }
+    sleep(1);
+    fprintf(stderr, "lingering %ld\n", (long)child);
+}
+
 struct part {
     const char *name;
     void (*run)(void);
 };
 
 static const struct part parts[] = {
-    { "remap", do_remap },     { "brk", do_brk },           { "protect", do_protect },
-    { "advise", do_advise },   { "lock", do_lock },         { "shared", do_shared },
-    { "file", do_file },       { "truncate", do_truncate }, { "stack", do_stack },
-    { "threads", do_threads }, { "children", do_children }, { "thread-exec", do_thread_exec },
+    { "remap", do_remap },
+    { "brk", do_brk },
+    { "protect", do_protect },
+    { "advise", do_advise },
+    { "lock", do_lock },
+    { "shared", do_shared },
+    { "file", do_file },
+    { "truncate", do_truncate },
+    { "stack", do_stack },
+    { "threads", do_threads },
+    { "children", do_children },
+    { "linger", do_linger },
+    { "thread-exec", do_thread_exec },
 };
 
 static void run_part(const char *name) {

@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True  # the source tree stays as it is
+import check_trace
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SKIPPED = 77
 PARTS = "remap brk protect advise lock shared file stack threads children thread-exec".split()
@@ -154,6 +157,39 @@ def sizes(case):
     return 0
 
 
+def dump(case):
+    """What a replay says a process looks like at the end is what the kernel said."""
+    listed = subprocess.run([case.objrmap, "--help"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    if "replay" not in listed:
+        print("this objrmap cannot replay")
+        return SKIPPED
+    result = case.record(case.program("life"), "remap", "protect", "shared", "file", "stack", "linger")
+    pid = int(re.search(r"lingering (\d+)", result.stderr).group(1))
+    os.kill(pid, 15)
+    out = os.path.join(case.scratch, "dump")
+    subprocess.run([case.objrmap, "replay", case.trace, "--dump", out], stdout=subprocess.DEVNULL, check=True)
+    names = dict(line.split(" ", 4)[1::3] for line in case.lines() if line.startswith("o "))
+    told = []
+    with open(out, encoding="utf-8") as file:
+        for line in file:
+            fields = line.split()
+            if fields[:2] == ["a", str(pid)]:
+                name = names[fields[5]] if fields[5] != "-" else ""
+                anonymous = name in ("", "/dev/zero")
+                told.append((int(fields[2], 16), int(fields[3], 16), fields[4], "" if anonymous else name,
+                             0 if anonymous else int(fields[6], 16)))
+    newest = max((name for name in os.listdir(case.maps) if name.startswith(f"{pid}.")),
+                 key=lambda name: int(name.split(".")[1]))
+    with open(os.path.join(case.maps, newest), encoding="utf-8") as file:
+        real = check_trace.joined(check_trace.real_areas(file))
+    told = check_trace.joined(told)
+    for area in sorted(set(real) ^ set(told)):
+        case.fail(("really " if area in real else "replayed ") + check_trace.show(area))
+    case.expect(len(real) > 20, "hardly any areas")
+    print(f"{len(real)} areas of the replayed process compared")
+    return 0
+
+
 def endings(case):
     """How commands end, what cannot be run, and who is left behind."""
     result = case.record("sh", "-c", "exit 3")
@@ -189,6 +225,7 @@ CASES = {
     "build": build,
     "inherited": inherited,
     "sizes": sizes,
+    "dump": dump,
     "endings": endings,
 }
 
