@@ -61,9 +61,8 @@ static struct vm_run run_of_one(const struct fault *f, const vm_pte *entry) {
 
 /* An entry that was present has been replaced. */
 static void flush(const struct fault *f) {
-    if (vm_pte_present(f->entry) && f->machine->port->tlb_flush)
-        f->machine->port->tlb_flush(f->machine->port, f->space->id, f->address,
-                                    f->address + VM_PAGE_SIZE);
+    if (vm_pte_present(f->entry))
+        vm_space_flush(f->space, f->address, f->address + VM_PAGE_SIZE);
 }
 
 /* The entry as this fault leaves it: what the area allows, W only where asked for, A and D as the

@@ -45,9 +45,8 @@ static enum vm_step clean_entry(const struct vm_mapping *mapping, void *context)
 
     if (vm_pte_dirty(old))
         vm_page_set(machine, page, VM_PAGE_DIRTY);
-    if (vm_pte_writable(old) && machine->port->tlb_flush)
-        machine->port->tlb_flush(machine->port, space->id, mapping->address,
-                                 mapping->address + VM_PAGE_SIZE);
+    if (vm_pte_writable(old))
+        vm_space_flush(mapping->area->space, mapping->address, mapping->address + VM_PAGE_SIZE);
     return VM_STEP_ON;
 }
 
@@ -106,9 +105,7 @@ static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context)
     vm_table_account(mapping->leaf.table, -(left == 0), -1);
     if (mapping->leaf.table->used == 0)
         note_empty_table(space);
-    if (machine->port->tlb_flush)
-        machine->port->tlb_flush(machine->port, space->id, mapping->address,
-                                 mapping->address + VM_PAGE_SIZE);
+    vm_space_flush(space, mapping->address, mapping->address + VM_PAGE_SIZE);
     vm_page_keep_bits(machine, unmap->page, old);
     vm_page_adjust(machine, unmap->page, (uint64_t)0 - VM_ONE_MAPPING);
     vm_count(machine, reclaim.unmapped, 1);

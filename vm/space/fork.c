@@ -120,8 +120,8 @@ static int copy_entries(struct vm_area *parent, struct vm_area *child) {
         if (from.table->used)
             error = copy_run(parent, &from, child, &reserve, &protected);
     vm_rmap_unreserve(machine, &reserve);
-    if (protected && machine->port->tlb_flush)
-        machine->port->tlb_flush(machine->port, parent->space->id, parent->start, parent->end);
+    if (protected)
+        vm_space_flush(parent->space, parent->start, parent->end);
     return error;
 }
 

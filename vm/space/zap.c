@@ -4,7 +4,8 @@
  *
  * Each leaf table is done under its lock in three steps: take all entries out; tell the design, in
  * one run; take the mappings off the pages' counts. Pages that nobody holds any more wait in the
- * gather until the range has been flushed from every TLB, and only then are free for others.
+ * gather until the range has been flushed from every TLB, and only then are free for others. So do
+ * pages of the swap cache, which may turn out to be needed by nobody else.
  */
 #include "vm/object/swap.h"
 #include "vm/space/space.h"
@@ -18,13 +19,24 @@ void vm_gather_init(struct vm_gather *gather, struct vm_space *space) {
     gather->count = 0;
 }
 
+/* Either nobody holds the page any more, or the gather does, because it is in the swap cache. */
+static void release_gathered(struct vm_machine *machine, struct vm_page *page) {
+    if (vm_page_counts(page) == 0) {
+        vm_page_free(machine, page);
+        return;
+    }
+    if (vm_page_mapcount(page) == 0)
+        vm_swap_cache_drop_unused(machine, page);
+    vm_page_put(machine, page);
+}
+
 static void gather_flush(struct vm_gather *gather) {
     struct vm_machine *machine = gather->space->machine;
 
-    if (machine->port->tlb_flush && gather->start < gather->end)
-        machine->port->tlb_flush(machine->port, gather->space->id, gather->start, gather->end);
+    if (gather->start < gather->end)
+        vm_space_flush(gather->space, gather->start, gather->end);
     for (unsigned i = 0; i < gather->count; i++)
-        vm_page_free(machine, gather->pages[i]);
+        release_gathered(machine, gather->pages[i]);
     gather->count = 0;
 }
 
@@ -58,16 +70,18 @@ void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte 
         vm_page_set(machine, page, note);
 }
 
+/* The entry's hold on a page in the swap cache becomes the gather's: only after the flush may the
+ * cache find that nobody needs the page. */
 static void let_go_of_page(struct vm_machine *machine, struct vm_page *page, vm_pte entry,
                            struct vm_gather *gather) {
     if (vm_page_counts(page) != VM_ONE_MAPPING) /* it outlives this entry, as far as one can tell */
         vm_page_keep_bits(machine, page, entry);
 
-    uint64_t counts = vm_page_adjust(machine, page, (uint64_t)0 - VM_ONE_MAPPING);
-    if (counts == 0)
+    bool cached = vm_page_is(page, VM_PAGE_SWAPCACHE);
+    uint64_t counts = vm_page_adjust(
+        machine, page, cached ? VM_ONE_REFERENCE - VM_ONE_MAPPING : 0 - VM_ONE_MAPPING);
+    if (counts == 0 || cached)
         gather_page(gather, page);
-    else if (counts < VM_ONE_MAPPING && vm_page_is(page, VM_PAGE_SWAPCACHE))
-        vm_swap_cache_drop_unused(machine, page);
 }
 
 static void let_go(struct vm_machine *machine, vm_pte entry, struct vm_gather *gather) {
