@@ -224,6 +224,14 @@ static struct verdict random_mprotect(unsigned page, unsigned pages) {
                              .ours = vm_mprotect(world.space, PAGE(page), PAGES(pages), p) };
 }
 
+/* Page by page, since a hole ends the call. */
+static void unlock_everything(void) {
+    for (unsigned i = 0; i < SIZE; i++) {
+        syscall(SYS_munlock, PAGE(i), PAGES(1));
+        vm_munlock(world.space, PAGE(i), PAGES(1));
+    }
+}
+
 static struct verdict random_mremap(unsigned page, unsigned pages) {
     unsigned to = below(SIZE), new_pages = below(3) ? pages : 1 + below(10), flags = 0;
     int real = 0;
@@ -239,6 +247,7 @@ static struct verdict random_mremap(unsigned page, unsigned pages) {
         if (below(6) == 0) {
             flags |= VM_MREMAP_DONTUNMAP;
             real |= MREMAP_DONTUNMAP;
+            unlock_everything(); /* it unlocks areas, and those may be joined differently */
         }
     } else if (below(3) == 0) {
         flags = VM_MREMAP_MAYMOVE;

@@ -154,14 +154,22 @@ static void move_all_entries(struct move *move, uint64_t start, uint64_t end) {
     }
 }
 
+/* The other end of vm_area_alike_last(). */
+static struct vm_area *alike_first(struct vm_area *area) {
+    struct vm_area *previous;
+
+    while ((previous = vm_area_previous(area)) && vm_area_alike(previous, area))
+        area = previous;
+    return area;
+}
+
 /* Whether the pages' indexes must stay as they are, for all that counts as this one area. */
 static bool keeps_numbering(struct vm_area *area) {
-    struct vm_area *previous, *last = vm_area_alike_last(area);
+    struct vm_area *last = vm_area_alike_last(area);
 
     if (area->object)
         return true;
-    while ((previous = vm_area_previous(area)) && vm_area_alike(previous, area))
-        area = previous;
+    area = alike_first(area);
     while (!(area->flags & VM_AREA_HAS_ANON) && area != last)
         area = vm_area_next(area);
     return (area->flags & VM_AREA_HAS_ANON) != 0;
@@ -216,14 +224,14 @@ static void forget_pages(struct vm_space *space, uint64_t start, uint64_t end) {
         vm_area_set_flags(area, area->flags & ~(uint32_t)VM_AREA_HAS_ANON);
 }
 
-/* What stays behind with DONTUNMAP: areas without pages, no longer locked. */
+/* What stays behind with DONTUNMAP is empty. All of the mapping is locked no longer, as in Linux,
+ * even if only a part has moved. */
 static void leave_empty(const struct remap *call) {
     uint64_t end = call->from + call->old_length;
-    struct vm_area *first = vm_area_at(call->space, call->from);
-    struct vm_area *last = vm_area_at(call->space, end - VM_PAGE_SIZE);
-    uint64_t whole_start = first->start, whole_end = last->end;
+    struct vm_area *area = vm_area_at(call->space, call->from);
+    uint64_t whole_start = alike_first(area)->start, whole_end = vm_area_alike_last(area)->end;
 
-    set_locked(call->space, call->from, end, false);
+    set_locked(call->space, whole_start, whole_end, false);
     if (whole_start == call->from && whole_end == end)
         forget_pages(call->space, call->from, end);
     vm_space_prune(call->space, call->from, end);
