@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "record/cgroup.h"
@@ -51,6 +52,7 @@ struct recording {
     struct rings rings;
     struct trace_writer *writer;
     struct decoder decoder;
+    long progress_tick;
     unsigned survivors;
     uint64_t lost;
 };
@@ -299,11 +301,22 @@ static uint64_t count_lost(const struct recording *recording) {
     return missing > recording->decoder.totals.lost ? missing : recording->decoder.totals.lost;
 }
 
-static void show_progress(const struct recording *recording) {
+/* One line that is rewritten five times a second, since the terminal is the command's, too. */
+static void show_progress(struct recording *recording) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long tick = (long)now.tv_sec * 5 + now.tv_nsec / 200000000;
+    if (!recording->options->progress || tick == recording->progress_tick)
+        return;
+    recording->progress_tick = tick;
+    fprintf(stderr, "\r\033[Kobjrmap: %llu events of %llu processes\r",
+            (unsigned long long)recording->decoder.totals.events,
+            (unsigned long long)recording->decoder.processes.started);
+}
+
+static void end_progress(const struct recording *recording) {
     if (recording->options->progress)
-        fprintf(stderr, "\r\033[Kobjrmap: %llu events of %llu processes\r",
-                (unsigned long long)recording->decoder.totals.events,
-                (unsigned long long)recording->decoder.processes.started);
+        fputs("\r\033[K", stderr);
 }
 
 static void read_until_end(struct recording *recording) {
@@ -315,6 +328,7 @@ static void read_until_end(struct recording *recording) {
         rings_drain(&recording->rings, RING_SETTLED, decoder_read, decoder);
         show_progress(recording);
     }
+    end_progress(recording);
     rings_disable(&recording->rings);
     rings_drain(&recording->rings, RING_EVERYTHING, decoder_read, decoder);
     decoder_finish(decoder);

@@ -319,30 +319,29 @@ static void read_sample(struct decoder *decoder, const struct ring_record *recor
     }
 }
 
-static void read_side_record(struct decoder *decoder, const struct ring_record *record) {
-    const struct task_record *body = (const void *)(record->header + 1);
+static void read_mapping_record(struct decoder *decoder, const struct ring_record *record) {
     struct task *task = task_find(&decoder->processes, record->tid);
-    switch (record->header->type) {
-    case PERF_RECORD_MMAP2:
-        if (task)
-            read_mapped(decoder, task, record);
-        break;
-    case PERF_RECORD_FORK:
-        if (task) {
-            task->born_pid = body->pid;
-            task->born_tid = body->tid;
-        }
-        break;
-    case PERF_RECORD_EXIT:
-        task = task_find(&decoder->processes, body->tid);
-        if (task)
-            end_task(decoder, task);
-        break;
-    default:
-        break;
-    }
-    if (task && record->header->type == PERF_RECORD_MMAP2)
-        release_fault(decoder, task);
+    if (!task)
+        return;
+    read_mapped(decoder, task, record);
+    release_fault(decoder, task); /* a stack that was to grow has grown by now */
+}
+
+/* The child's numbers; its flags follow in the tracepoint. */
+static void read_birth(struct decoder *decoder, const struct ring_record *record) {
+    const struct task_record *birth = (const void *)(record->header + 1);
+    struct task *parent = task_find(&decoder->processes, record->tid);
+    if (!parent)
+        return;
+    parent->born_pid = birth->pid;
+    parent->born_tid = birth->tid;
+}
+
+static void read_end(struct decoder *decoder, const struct ring_record *record) {
+    const struct task_record *end = (const void *)(record->header + 1);
+    struct task *task = task_find(&decoder->processes, end->tid);
+    if (task)
+        end_task(decoder, task);
 }
 
 static void count_loss(struct decoder *decoder, const struct ring_record *record) {
@@ -381,8 +380,17 @@ void decoder_read(void *context, const struct ring_record *record) {
     case PERF_RECORD_LOST_SAMPLES:
         count_loss(decoder, record);
         break;
+    case PERF_RECORD_MMAP2:
+        read_mapping_record(decoder, record);
+        break;
+    case PERF_RECORD_FORK:
+        read_birth(decoder, record);
+        break;
+    case PERF_RECORD_EXIT:
+        read_end(decoder, record);
+        break;
     default:
-        read_side_record(decoder, record);
+        break;
     }
 }
 
