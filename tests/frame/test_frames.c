@@ -276,7 +276,7 @@ static void lru_lists_keep_order(void **state) {
     struct vm_page *pages[8], *out[8];
     for (int i = 0; i < 8; i++) {
         pages[i] = vm_frame_alloc(machine, VM_FRAME_AS_IS);
-        vm_lru_add(machine, pages[i]);
+        vm_lru_put_back(machine, pages[i]);
     }
     assert_int_equal(zone->lru[VM_LRU_INACTIVE].pages, 8);
     assert_int_equal(vm_frames_check(machine), 0);
@@ -301,7 +301,7 @@ static void lru_lists_keep_order(void **state) {
     assert_int_equal(vm_lru_isolate(machine, zone, VM_LRU_ACTIVE, 8, out), 1);
     assert_ptr_equal(out[0], pages[3]);
     assert_true(vm_page_is(out[0], VM_PAGE_ACTIVE)); /* and goes back there when added */
-    vm_lru_add(machine, out[0]);
+    vm_lru_put_back(machine, out[0]);
     assert_int_equal(zone->lru[VM_LRU_ACTIVE].pages, 1);
     assert_int_equal(vm_frames_check(machine), 0);
     rig_destroy(rig);
@@ -360,7 +360,7 @@ static void *work(void *context) {
             held[i] =
                 i % 8 ? vm_frame_alloc(machine, VM_FRAME_AS_IS) : vm_frame_alloc_table(machine);
             if (held[i] && i % 4 == 1)
-                vm_lru_add(machine, held[i]);
+                vm_lru_put_back(machine, held[i]);
         } else if (i % 8) {
             vm_page_put(machine, held[i]);
             held[i] = NULL;
@@ -373,7 +373,7 @@ static void *work(void *context) {
             unsigned n =
                 vm_lru_isolate(machine, &machine->nodes[0].zones[0], VM_LRU_INACTIVE, 4, taken);
             while (n--) {
-                vm_lru_add(machine, taken[n]);
+                vm_lru_put_back(machine, taken[n]);
                 vm_page_put(machine, taken[n]);
             }
         }

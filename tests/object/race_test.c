@@ -114,7 +114,7 @@ static void evict_some(struct rig *rig) {
             vm_page_unlock(machine, pages[i]);
         }
         if (!out)
-            vm_lru_add(machine, pages[i]);
+            vm_lru_put_back(machine, pages[i]);
         vm_page_put(machine, pages[i]);
     }
 }

@@ -105,11 +105,11 @@ static void install_new_page(const struct fault *f, struct vm_page *page,
     struct vm_machine *machine = f->machine;
 
     page->index = fault_index(f);
-    vm_page_set(machine, page, VM_PAGE_ANON | VM_PAGE_ACTIVE);
+    vm_page_set(machine, page, VM_PAGE_ANON);
     vm_page_adjust(machine, page, VM_ONE_MAPPING - VM_ONE_REFERENCE);
     vm_rmap_born(machine, f->area, page, VM_BIRTH_NEW);
     install(f, entry_for(f, page, true), reserve);
-    vm_lru_add(machine, page);
+    vm_lru_add(machine, page, VM_LRU_ACTIVE);
     vm_count(machine, memory.anonymous, 1);
 }
 
@@ -261,10 +261,7 @@ static void install_swapped_in(struct fault *f, struct vm_page *page, struct vm_
     if (first)
         vm_rmap_born(machine, f->area, page, VM_BIRTH_RETURNED);
     install(f, entry_for(f, page, exclusive), reserve);
-    if (!vm_page_is(page, VM_PAGE_LISTED)) {
-        vm_page_set(machine, page, VM_PAGE_ACTIVE);
-        vm_lru_add(machine, page);
-    }
+    vm_lru_add(machine, page, VM_LRU_ACTIVE);
 }
 
 static int swap_in(struct fault *f) {
@@ -479,6 +476,12 @@ static bool area_allows(const struct vm_area *area, enum vm_access access) {
     }
 }
 
+/* The table was made for an entry that did not come: vm_settle() frees it. */
+static void leave_empty_table(struct vm_space *space) {
+    atomic_store_explicit(&space->empty_tables, 1, memory_order_relaxed);
+    atomic_store_explicit(&space->machine->empty_tables, 1, memory_order_relaxed);
+}
+
 int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access access) {
     struct vm_area *area = vm_area_at(space, address);
     if (!area || !area_allows(area, access))
@@ -495,6 +498,8 @@ int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access acc
     f.slot = &f.leaf.entries[vm_table_index(f.address, 0)];
     f.entry = vm_pte_read(f.slot);
     error = serve(&f);
+    if (error && f.leaf.table->used == 0)
+        leave_empty_table(space);
     return error == VM_ENOMEM ? VM_OOM : error;
 }
 

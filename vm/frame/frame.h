@@ -118,10 +118,15 @@ static inline struct vm_zone *vm_page_zone(const struct vm_machine *machine,
 
 /* ---- LRU lists; all take the zone's lru_lock. A page is LISTED on at most one list. */
 
-/* Puts a page at the head of the list that VM_PAGE_ACTIVE names. => it is not LISTED */
-void vm_lru_add(struct vm_machine *machine, struct vm_page *page);
+/* Puts a page at the head of the list, unless it is LISTED: somebody else may have been quicker. */
+void vm_lru_add(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list);
+/* The same for the list it was isolated from. */
+void vm_lru_put_back(struct vm_machine *machine, struct vm_page *page);
 /* Takes it off, if it is on one. Returns whether it was. */
 bool vm_lru_remove(struct vm_machine *machine, struct vm_page *page);
+/* Takes those that are on one off, under one lock. => nobody holds them; all are of this zone */
+void vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
+                        struct vm_page *const *pages, unsigned n);
 /* Moves a LISTED page to the head of this list. */
 void vm_lru_move(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list);
 /* Moves a LISTED page to the tail of the inactive list: the next to be looked at. */

@@ -261,34 +261,70 @@ struct vm_page *vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want wa
     return page;
 }
 
+/* => the zone's free_frames has counted it: else a CPU that takes it from the zone could get below 0 */
 static inline void put_listed(struct vm_machine *machine, struct vm_zone *zone,
                               struct vm_hot_list *list, struct vm_page *page) {
     push_head(machine, list, page, (uint32_t)vm_page_frame(machine, page));
     if (list->count >= list->high)
         drain(machine, zone, list, list->batch);
-    vm_fetch_add(machine, &zone->free_frames, 1);
 }
 
-void vm_frame_free(struct vm_machine *machine, struct vm_page *page) {
+static inline void check_unused(struct vm_machine *machine, const struct vm_page *page) {
     VM_ASSERT(machine, vm_page_counts(page) == 0);
     VM_ASSERT(machine, page->rmap == 0);
     VM_ASSERT(machine, !vm_page_is(page, VM_PAGE_FREE | VM_PAGE_CPU_FREE | VM_PAGE_LISTED |
                                              VM_PAGE_SWAPCACHE | VM_PAGE_TABLE | VM_PAGE_RESERVED |
                                              VM_PAGE_LOCKED));
-    struct vm_zone *zone = vm_page_zone(machine, page);
-    unsigned cpu = this_cpu(machine);
-    page->owner = NULL;
-    page->index = 0;
-    put_listed(machine, zone,
-               machine->cpus[cpu].in_shortage ? &zone->cpu[cpu].cold : &zone->cpu[cpu].hot, page);
+    (void)machine;
+    (void)page;
 }
 
-void vm_page_free(struct vm_machine *machine, struct vm_page *page) {
-    if (vm_page_is(page, VM_PAGE_LISTED))
-        vm_lru_remove(machine, page);
-    if (vm_page_is(page, VM_PAGE_ANON))
-        vm_count(machine, memory.anonymous, UINT64_MAX); /* one less */
-    vm_frame_free(machine, page);
+static void free_frames_of_zone(struct vm_machine *machine, struct vm_zone *zone,
+                                struct vm_page *const *pages, unsigned n) {
+    unsigned cpu = this_cpu(machine);
+    struct vm_hot_list *list =
+        machine->cpus[cpu].in_shortage ? &zone->cpu[cpu].cold : &zone->cpu[cpu].hot;
+
+    vm_fetch_add(machine, &zone->free_frames, n);
+    for (unsigned i = 0; i < n; i++) {
+        check_unused(machine, pages[i]);
+        pages[i]->owner = NULL;
+        pages[i]->index = 0;
+        put_listed(machine, zone, list, pages[i]);
+    }
+}
+
+void vm_frame_free(struct vm_machine *machine, struct vm_page *page) {
+    free_frames_of_zone(machine, vm_page_zone(machine, page), &page, 1);
+}
+
+/* How many of the n pages, from the first on, are of the first one's zone. */
+static unsigned pages_of_one_zone(const struct vm_machine *machine, struct vm_page *const *pages,
+                                  unsigned n) {
+    unsigned same = 1;
+    while (same < n && vm_page_zone(machine, pages[same]) == vm_page_zone(machine, pages[0]))
+        same++;
+    return same;
+}
+
+static void count_anonymous_out(struct vm_machine *machine, struct vm_page *const *pages,
+                                unsigned n) {
+    uint64_t anonymous = 0;
+    for (unsigned i = 0; i < n; i++)
+        anonymous += vm_page_is(pages[i], VM_PAGE_ANON);
+    vm_count(machine, memory.anonymous, 0 - anonymous);
+}
+
+void vm_pages_free(struct vm_machine *machine, struct vm_page *const *pages, unsigned n) {
+    count_anonymous_out(machine, pages, n);
+    while (n) {
+        struct vm_zone *zone = vm_page_zone(machine, pages[0]);
+        unsigned same = pages_of_one_zone(machine, pages, n);
+        vm_lru_remove_dead(machine, zone, pages, same);
+        free_frames_of_zone(machine, zone, pages, same);
+        pages += same;
+        n -= same;
+    }
 }
 
 /* ---------------------------------------------------------------- page tables */
@@ -324,5 +360,6 @@ void vm_frame_free_table(struct vm_machine *machine, struct vm_page *page) {
     page->index = 0;
     page->rmap = 0;
     vm_sum_subtract(machine, &machine->tables, 1);
+    vm_fetch_add(machine, &zone->free_frames, 1);
     put_listed(machine, zone, &zone->cpu[this_cpu(machine)].tables, page);
 }

@@ -49,12 +49,29 @@ static void unlink_page(struct vm_machine *machine, struct vm_lru *list, struct 
     list->pages--;
 }
 
-void vm_lru_add(struct vm_machine *machine, struct vm_page *page) {
+/* => lru_lock held */
+static void add(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page,
+                enum vm_lru_list list) {
+    if (vm_page_is(page, VM_PAGE_LISTED))
+        return;
+    vm_page_clear(machine, page, VM_PAGE_ACTIVE);
+    vm_page_set(machine, page,
+                list == VM_LRU_ACTIVE ? VM_PAGE_LISTED | VM_PAGE_ACTIVE : VM_PAGE_LISTED);
+    link_head(machine, &zone->lru[list], page);
+}
+
+void vm_lru_add(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list) {
     struct vm_zone *zone = vm_page_zone(machine, page);
-    VM_ASSERT(machine, !vm_page_is(page, VM_PAGE_LISTED | VM_PAGE_FREE | VM_PAGE_RESERVED));
+    VM_ASSERT(machine, !vm_page_is(page, VM_PAGE_FREE | VM_PAGE_RESERVED));
     vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
-    vm_page_set(machine, page, VM_PAGE_LISTED);
-    link_head(machine, &zone->lru[list_of(page)], page);
+    add(machine, zone, page, list);
+    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
+}
+
+void vm_lru_put_back(struct vm_machine *machine, struct vm_page *page) {
+    struct vm_zone *zone = vm_page_zone(machine, page);
+    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
+    add(machine, zone, page, list_of(page));
     vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
 }
 
@@ -68,6 +85,23 @@ bool vm_lru_remove(struct vm_machine *machine, struct vm_page *page) {
     }
     vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
     return listed;
+}
+
+/* Nobody holds these pages, so their flags are nobody else's to change: a plain store will do. */
+static void remove_dead(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page) {
+    uint32_t flags = vm_page_flags(page);
+    if (!(flags & VM_PAGE_LISTED))
+        return;
+    unlink_page(machine, &zone->lru[list_of(page)], page);
+    atomic_store_explicit(&page->flags, flags & ~(uint32_t)VM_PAGE_LISTED, memory_order_relaxed);
+}
+
+void vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
+                        struct vm_page *const *pages, unsigned n) {
+    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
+    for (unsigned i = 0; i < n; i++)
+        remove_dead(machine, zone, pages[i]);
+    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
 }
 
 enum end { HEAD, TAIL };

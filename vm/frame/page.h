@@ -28,7 +28,7 @@ enum vm_page_flag {
     VM_PAGE_DIRTY = 1u << 2,      /* differs from the backing or swap slot; entries may add to it */
     VM_PAGE_REFERENCED = 1u << 3, /* seen in use once since it was last looked at */
     VM_PAGE_LISTED = 1u << 4,     /* on an LRU list */
-    VM_PAGE_ACTIVE = 1u << 5,     /* on, or going to, the active one */
+    VM_PAGE_ACTIVE = 1u << 5,     /* ... the active one, now or before it was isolated */
     VM_PAGE_ANON = 1u << 6,       /* anonymous: owner is the design's; else object's */
     VM_PAGE_SWAPCACHE = 1u << 7,  /* swap names its slot, and the slot names it */
     VM_PAGE_DISCARDABLE = 1u << 8, /* MADV_FREE: may be dropped while no entry is dirty */
@@ -135,8 +135,13 @@ static inline void vm_page_get(const struct vm_machine *machine, struct vm_page 
     vm_page_adjust(machine, page, VM_ONE_REFERENCE);
 }
 
-/* A page nobody holds any more: takes it off its LRU list and frees its frame. */
-void vm_page_free(struct vm_machine *machine, struct vm_page *page);
+/* Pages nobody holds any more: takes them off their LRU lists and frees their frames. Many at once
+ * are cheaper than one by one: locks are taken and sums brought up to date once for all. */
+void vm_pages_free(struct vm_machine *machine, struct vm_page *const *pages, unsigned n);
+
+static inline void vm_page_free(struct vm_machine *machine, struct vm_page *page) {
+    vm_pages_free(machine, &page, 1);
+}
 
 static inline void vm_page_put(struct vm_machine *machine, struct vm_page *page) {
     if (vm_page_adjust(machine, page, (uint64_t)0 - VM_ONE_REFERENCE) == 0)

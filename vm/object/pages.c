@@ -293,7 +293,7 @@ static int bring_in(struct vm_object *object, uint64_t index, struct vm_page **r
         release(machine, page);
         return error;
     }
-    vm_lru_add(machine, page);
+    vm_lru_add(machine, page, VM_LRU_INACTIVE);
     *result = page;
     return VM_OK;
 }

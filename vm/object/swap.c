@@ -136,12 +136,13 @@ static bool chunk_make(struct vm_machine *machine, struct chunk *chunk) {
     return true;
 }
 
-/* The cursor's chunk is kept: it is about to be used again. */
+/* The cursor's chunk is kept, since it is about to be used again, until no slot at all is used. */
 static void chunk_free_if_empty(struct vm_machine *machine, uint32_t chunk) {
     struct vm_swap *swap = machine->swap;
+    bool wanted = chunk == swap->cursor / CHUNK_SLOTS &&
+                  atomic_load_explicit(&swap->used, memory_order_relaxed) > 0;
 
-    if (!swap->chunks[chunk].used && swap->chunks[chunk].slots &&
-        chunk != swap->cursor / CHUNK_SLOTS)
+    if (!swap->chunks[chunk].used && swap->chunks[chunk].slots && !wanted)
         free_chunk(machine, &swap->chunks[chunk]);
 }
 
@@ -201,6 +202,7 @@ static void slot_free_if_unused(struct vm_machine *machine, uint32_t number) {
     swap->chunks[chunk].used--;
     vm_sum_subtract(machine, &swap->used, 1);
     chunk_free_if_empty(machine, chunk);
+    chunk_free_if_empty(machine, swap->cursor / CHUNK_SLOTS);
 }
 
 /* ---------------------------------------------------------------- the swap cache */

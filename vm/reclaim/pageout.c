@@ -211,7 +211,9 @@ enum vm_pageout vm_pageout_page(struct vm_machine *machine, struct vm_page *page
 void vm_pageout_done(struct vm_machine *machine, struct vm_page *page, enum vm_pageout result) {
     if (result == VM_PAGEOUT_FREED)
         vm_count(machine, reclaim.freed, 1);
+    else if (result == VM_PAGEOUT_IN_USE)
+        vm_lru_add(machine, page, VM_LRU_ACTIVE);
     else
-        vm_lru_add(machine, page);
+        vm_lru_put_back(machine, page);
     vm_page_put(machine, page);
 }

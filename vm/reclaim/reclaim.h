@@ -15,6 +15,7 @@ uint64_t vm_reclaim_frames(struct vm_machine *machine, uint64_t frames);
 
 enum vm_pageout {
     VM_PAGEOUT_FREED,  /* the frame is free */
+    VM_PAGEOUT_IN_USE, /* used since the last look: it stays, as an active page */
     VM_PAGEOUT_KEPT,   /* locked in memory, in use, or nowhere to write to */
     VM_PAGEOUT_FAILED, /* the backing failed; the page stays */
 };

@@ -41,7 +41,7 @@ static void look_at_inactive(struct scan *scan, struct vm_page *page) {
     if (vm_page_trylock(machine, page)) {
         struct vm_page_use use = vm_page_age(machine, page);
         if (use.locked || in_use(scan, page, &use)) {
-            vm_page_set(machine, page, VM_PAGE_ACTIVE);
+            result = VM_PAGEOUT_IN_USE;
             vm_count(machine, reclaim.activated, 1);
         } else {
             result = vm_pageout_locked(machine, page, &use);
@@ -77,9 +77,7 @@ static void look_at_active(struct scan *scan, struct vm_page *page) {
         stay = use.locked || (use.accessed > 0 && scan->priority > 0);
         vm_page_unlock(machine, page);
     }
-    if (!stay)
-        vm_page_clear(machine, page, VM_PAGE_ACTIVE);
-    vm_lru_add(machine, page);
+    vm_lru_add(machine, page, stay ? VM_LRU_ACTIVE : VM_LRU_INACTIVE);
     vm_page_put(machine, page);
 }
 

@@ -258,7 +258,7 @@ static int swap_in_ahead(struct vm_machine *machine, uint32_t slot) {
         vm_count(machine, memory.anonymous, 1);
     }
     if (!vm_page_is(page, VM_PAGE_LISTED))
-        vm_lru_add(machine, page);
+        vm_lru_add(machine, page, VM_LRU_INACTIVE);
     vm_page_unlock(machine, page);
     vm_page_put(machine, page);
     return VM_OK;
