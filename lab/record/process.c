@@ -103,7 +103,6 @@ struct space *space_create(struct processes *processes, uint32_t pid) {
     struct space **bucket = &processes->spaces[bucket_of(space->pid)];
     space->next = *bucket;
     *bucket = space;
-    processes->spaces_alive++;
     return space;
 }
 
@@ -115,7 +114,6 @@ void space_destroy(struct processes *processes, struct space *space) {
     *space_link(processes, space->pid) = space->next;
     layout_clear(&space->layout);
     free(space);
-    processes->spaces_alive--;
 }
 
 void task_removing(struct task *task) {

@@ -86,7 +86,6 @@ struct processes {
     size_t buckets;
     uint32_t next_free_pid;
     uint64_t started; /* processes, ever */
-    uint64_t spaces_alive;
 };
 
 int processes_create(struct processes *processes);

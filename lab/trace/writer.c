@@ -40,7 +40,6 @@ struct trace_writer {
     void *packed;
     size_t packed_room;
     struct run run;
-    uint64_t lines;
     size_t used;
     char buffer[BUFFER_BYTES];
 };
@@ -129,7 +128,6 @@ static void start_line(struct trace_writer *writer, char letter) {
     if (writer->used > BUFFER_BYTES - LINE_BYTES)
         flush(writer, ZSTD_e_continue);
     put_char(writer, letter);
-    writer->lines++;
 }
 
 static void end_line(struct trace_writer *writer) {
@@ -198,14 +196,6 @@ struct trace_writer *trace_writer_open(const char *path, enum trace_packing pack
     static const char title[] = "objrmap-trace 1\n";
     put_text(writer, title, sizeof(title) - 1);
     return writer;
-}
-
-int trace_writer_error(const struct trace_writer *writer) {
-    return writer->error;
-}
-
-uint64_t trace_writer_lines(const struct trace_writer *writer) {
-    return writer->lines;
 }
 
 int trace_writer_close(struct trace_writer *writer) {

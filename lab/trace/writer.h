@@ -6,9 +6,9 @@
  * such a run, so the order of the calls is the order of the trace. Names are cleaned of line
  * breaks.
  *
- * The calls do not fail one by one. The first error is kept, later lines are dropped, and
- * trace_writer_error() and trace_writer_close() tell it, so that a caller checks at a few places
- * and still never takes a cut trace for a whole one. A writer is used by one thread at a time.
+ * The calls do not fail one by one. The first error is kept, nothing is written after it, and
+ * trace_writer_close() tells it, so that a cut trace is never taken for a whole one. A writer is
+ * used by one thread at a time.
  */
 #ifndef OBJRMAP_LAB_TRACE_WRITER_H
 #define OBJRMAP_LAB_TRACE_WRITER_H
@@ -37,12 +37,8 @@ struct trace_area {
 
 /* NULL and errno when the file cannot be made; an existing one is replaced. */
 struct trace_writer *trace_writer_open(const char *path, enum trace_packing packing);
-/* 0 or the errno of the first failure. */
-int trace_writer_error(const struct trace_writer *writer);
 /* Writes what is left and frees the writer; 0 or the errno of the first failure. */
 int trace_writer_close(struct trace_writer *writer);
-/* Lines so far. */
-uint64_t trace_writer_lines(const struct trace_writer *writer);
 
 void trace_note(struct trace_writer *writer, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
