@@ -233,6 +233,7 @@ int vm_object_truncate(struct vm_object *object, uint64_t bytes) {
         vm_object_unmap_from(object, new_end);
         vm_object_pages_each(object, new_end, UINT64_MAX, cut_page_off, object);
         vm_object_slots_free(object, new_end);
+        vm_settle(object->machine);
     }
     return VM_OK;
 }
