@@ -476,12 +476,6 @@ static bool area_allows(const struct vm_area *area, enum vm_access access) {
     }
 }
 
-/* The table was made for an entry that did not come: vm_settle() frees it. */
-static void leave_empty_table(struct vm_space *space) {
-    atomic_store_explicit(&space->empty_tables, 1, memory_order_relaxed);
-    atomic_store_explicit(&space->machine->empty_tables, 1, memory_order_relaxed);
-}
-
 int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access access) {
     struct vm_area *area = vm_area_at(space, address);
     if (!area || !area_allows(area, access))
@@ -499,7 +493,7 @@ int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access acc
     f.entry = vm_pte_read(f.slot);
     error = serve(&f);
     if (error && f.leaf.table->used == 0)
-        leave_empty_table(space);
+        vm_space_note_empty_table(space);
     return error == VM_ENOMEM ? VM_OOM : error;
 }
 

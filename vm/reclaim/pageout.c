@@ -80,11 +80,6 @@ static vm_pte entry_left_behind(const struct unmap *unmap, const struct vm_mappi
     return 0;
 }
 
-static void note_empty_table(struct vm_space *space) {
-    atomic_store_explicit(&space->empty_tables, 1, memory_order_relaxed);
-    atomic_store_explicit(&space->machine->empty_tables, 1, memory_order_relaxed);
-}
-
 static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context) {
     struct unmap *unmap = context;
     struct vm_machine *machine = unmap->machine;
@@ -104,7 +99,7 @@ static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context)
     vm_pte_write(mapping->entry, left);
     vm_table_account(mapping->leaf.table, -(left == 0), -1);
     if (mapping->leaf.table->used == 0)
-        note_empty_table(space);
+        vm_space_note_empty_table(space);
     vm_space_flush(space, mapping->address, mapping->address + VM_PAGE_SIZE);
     vm_page_keep_bits(machine, unmap->page, old);
     vm_page_adjust(machine, unmap->page, (uint64_t)0 - VM_ONE_MAPPING);

@@ -104,8 +104,11 @@ static int copy_run(struct vm_area *parent, const struct vm_table_cursor *from,
     vm_lock(machine, &from->table->lock, VM_RANK_TABLE);
     vm_lock(machine, &to.table->lock, VM_RANK_TABLE_SECOND);
     *protected |= copy_leaf(parent, from, child, &to, reserve);
+    bool empty = to.table->used == 0;
     vm_unlock(machine, &to.table->lock, VM_RANK_TABLE_SECOND);
     vm_unlock(machine, &from->table->lock, VM_RANK_TABLE);
+    if (empty) /* reclaim was quicker */
+        vm_space_note_empty_table(child->space);
     return VM_OK;
 }
 

@@ -261,6 +261,7 @@ static int move_mapping(const struct remap *call) {
     }
 
     move_all_entries(&move, call->from, end);
+    vm_space_prune(space, call->to, new_end); /* reclaim may have been quicker than the move */
     if (unmap)
         vm_unmap_range(space, call->from, end);
     else if (call->old_length)

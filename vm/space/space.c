@@ -95,6 +95,11 @@ void vm_space_prune(struct vm_space *space, uint64_t start, uint64_t end) {
     vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
 }
 
+void vm_space_note_empty_table(struct vm_space *space) {
+    atomic_store_explicit(&space->empty_tables, 1, memory_order_relaxed);
+    atomic_store_explicit(&space->machine->empty_tables, 1, memory_order_relaxed);
+}
+
 /* The first space whose tables reclaim has emptied and whose lock is to be had, locked; or NULL. */
 static struct vm_space *lock_space_to_prune(struct vm_machine *machine) {
     struct vm_space *found = NULL;

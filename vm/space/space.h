@@ -66,6 +66,9 @@ void vm_space_free(struct vm_space *space);
 /* From now on others find it: the last step of making one. */
 void vm_space_publish(struct vm_space *space);
 
+/* A table of the space has been left without an entry: vm_settle() will free it. */
+void vm_space_note_empty_table(struct vm_space *space);
+
 /*
  * Reclaim cannot free the page tables it empties: somebody may be looking at them. It says so in
  * space->empty_tables, and every call that may have reclaimed ends with this, which frees them.

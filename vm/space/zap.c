@@ -19,12 +19,8 @@ void vm_gather_init(struct vm_gather *gather, struct vm_space *space) {
     gather->count = 0;
 }
 
-/* Either nobody holds the page any more, or the gather does, because it is in the swap cache. */
-static void release_gathered(struct vm_machine *machine, struct vm_page *page) {
-    if (vm_page_counts(page) == 0) {
-        vm_page_free(machine, page);
-        return;
-    }
+/* The gather holds the page, because it is in the swap cache. */
+static void release_cached(struct vm_machine *machine, struct vm_page *page) {
     if (vm_page_mapcount(page) == 0)
         vm_swap_cache_drop_unused(machine, page);
     vm_page_put(machine, page);
@@ -32,11 +28,18 @@ static void release_gathered(struct vm_machine *machine, struct vm_page *page) {
 
 static void gather_flush(struct vm_gather *gather) {
     struct vm_machine *machine = gather->space->machine;
+    unsigned unheld = 0;
 
     if (gather->start < gather->end)
         vm_space_flush(gather->space, gather->start, gather->end);
-    for (unsigned i = 0; i < gather->count; i++)
-        release_gathered(machine, gather->pages[i]);
+    for (unsigned i = 0; i < gather->count; i++) {
+        if (vm_page_counts(gather->pages[i]) == 0)
+            gather->pages[unheld++] = gather->pages[i];
+        else
+            release_cached(machine, gather->pages[i]);
+    }
+    if (unheld)
+        vm_pages_free(machine, gather->pages, unheld);
     gather->count = 0;
 }
 
@@ -59,14 +62,19 @@ static void gather_page(struct vm_gather *gather, struct vm_page *page) {
     gather->pages[gather->count++] = page;
 }
 
-void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte entry) {
-    uint32_t note = 0;
+/* An anonymous page that has never been to swap differs from it, and need not say so. */
+static bool dirty_without_saying(uint32_t flags) {
+    return (flags & (VM_PAGE_ANON | VM_PAGE_SWAPCACHE | VM_PAGE_DISCARDABLE)) == VM_PAGE_ANON;
+}
 
-    if (vm_pte_dirty(entry))
+void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte entry) {
+    uint32_t flags = vm_page_flags(page), note = 0;
+
+    if (vm_pte_dirty(entry) && !dirty_without_saying(flags))
         note |= VM_PAGE_DIRTY;
     if (vm_pte_accessed(entry))
         note |= VM_PAGE_REFERENCED;
-    if (note & ~vm_page_flags(page))
+    if (note & ~flags)
         vm_page_set(machine, page, note);
 }
 
@@ -177,8 +185,7 @@ static bool unmap_area_from(struct vm_area *area, void *context) {
     vm_gather_init(&gather, space);
     vm_zap(area, start, area->end, &gather);
     vm_gather_finish(&gather);
-    atomic_store_explicit(&space->empty_tables, 1, memory_order_relaxed);
-    atomic_store_explicit(&space->machine->empty_tables, 1, memory_order_relaxed);
+    vm_space_note_empty_table(space);
     return true;
 }
 
