@@ -307,6 +307,34 @@ static void lru_lists_keep_order(void **state) {
     rig_destroy(rig);
 }
 
+/* Some on a list, some not, some anonymous, more than a CPU's list holds. */
+static void many_pages_are_freed_at_once(void **state) {
+    (void)state;
+    enum { MANY = 300, ANONYMOUS = MANY / 3 };
+    struct rig *rig = rig_create(4096, VM_METADATA_ONLY, 1);
+    struct vm_machine *machine = rig->machine;
+    struct vm_page *pages[MANY];
+    uint64_t before = vm_frames_free(machine);
+    vm_count(machine, memory.anonymous, ANONYMOUS);
+    for (int i = 0; i < MANY; i++) {
+        pages[i] = vm_frame_alloc(machine, VM_FRAME_AS_IS);
+        if (i % 2)
+            vm_lru_put_back(machine, pages[i]);
+        if (i % 3 == 0)
+            vm_page_set(machine, pages[i], VM_PAGE_ANON);
+    }
+    for (int i = 0; i < MANY; i++)
+        vm_page_adjust(machine, pages[i], (uint64_t)0 - VM_ONE_REFERENCE);
+    shuffle(pages, MANY);
+    vm_pages_free(machine, pages, MANY);
+    assert_int_equal(vm_frames_free(machine), before);
+    assert_int_equal(vm_this_cpu(machine)->counts.memory.anonymous, 0);
+    assert_int_equal(zone_of(rig)->lru[VM_LRU_INACTIVE].pages, 0);
+    assert_int_equal(vm_frames_check(machine), 0);
+    assert_joined(rig);
+    rig_destroy(rig);
+}
+
 static void misuse_is_caught(void **state) {
     (void)state;
     if (VM_DEBUG < 1)
@@ -415,6 +443,7 @@ int main(void) {
         cmocka_unit_test(shortage_is_asked_once_at_a_time),
         cmocka_unit_test(no_memory_for_descriptors_is_survived),
         cmocka_unit_test(lru_lists_keep_order),
+        cmocka_unit_test(many_pages_are_freed_at_once),
         cmocka_unit_test(misuse_is_caught),
         cmocka_unit_test(check_sees_damage),
         cmocka_unit_test(cpus_do_not_disturb_each_other),
