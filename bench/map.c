@@ -42,7 +42,7 @@ static const struct {
     [MAP_FIXED_PAGE] = { "mmap+munmap, fixed", "ns/pair", 2, true },
     [MAP_CHOSEN_PAGE] = { "mmap+munmap, chosen", "ns/pair", 2, true },
     [SPLIT_AND_MERGE] = { "mprotect split+merge", "ns/pair", 2, true },
-    [SPLIT_AND_MERGE_TOUCHED] = { "mprotect s+m, touched", "ns/pair", 2, true },
+    [SPLIT_AND_MERGE_TOUCHED] = { "mprotect split+merge, written", "ns/pair", 2, true },
     [MOVE_ALIGNED] = { "mremap move, 2 MiB aligned", "ns/page", 0, false },
     [MOVE_UNALIGNED] = { "mremap move, unaligned", "ns/page", 0, false },
 };

@@ -53,14 +53,14 @@ static const char *contents_name(const struct bench_config *column) {
 }
 
 static void print_heads(const struct report *report) {
-    printf("%-28s %-11s %8s %7s", "", "", "kernel", "of that");
+    printf("%-30s %-11s %8s %7s", "", "", "kernel", "of that");
     for (unsigned i = 0; i < report->column_count; i++)
         printf("  %12s", report->columns[i].design);
-    printf("\n%-28s %-11s %8s %7s", "", "", "", "bytes");
+    printf("\n%-30s %-11s %8s %7s", "", "", "", "bytes");
     for (unsigned i = 0; i < report->column_count; i++)
         printf("  %5u CPU%s", report->columns[i].cpus,
                report->columns[i].cpus == 1 ? "   " : "s  ");
-    printf("\n%-28s %-11s %8s %7s", "", "", "", "");
+    printf("\n%-30s %-11s %8s %7s", "", "", "", "");
     for (unsigned i = 0; i < report->column_count; i++)
         printf("  %12s", contents_name(&report->columns[i]));
     printf("\n");
@@ -182,7 +182,7 @@ void report_line(struct report *report, const struct line *line) {
     unsigned judged = 0, reached = 0;
 
     if (!report->json) {
-        printf("%-28s %-11s", again ? "" : line->operation, line->size);
+        printf("%-30s %-11s", again ? "" : line->operation, line->size);
         print_number(8, median_or_none(line->kernel));
         print_number(7, median_or_none(line->kernel_bytes));
     }
