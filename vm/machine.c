@@ -19,6 +19,10 @@ static int design_init(struct vm_machine *machine) {
     return machine->design->init ? machine->design->init(machine) : VM_OK;
 }
 
+static bool design_has_chains(const struct vm_machine_config *config) {
+    return vm_design_named(config->design ? config->design : DEFAULT_DESIGN)->chains;
+}
+
 static void design_fini(struct vm_machine *machine) {
     if (machine->design->fini)
         machine->design->fini(machine);
@@ -61,6 +65,8 @@ static const char *config_fault(const struct vm_machine_config *config) {
         return "fault_around: a power of two, at most 64";
     if (!vm_design_named(config->design ? config->design : DEFAULT_DESIGN))
         return "design: no such design";
+    if (config->chain_lock != VM_CHAIN_LOCK_PAGE && !design_has_chains(config))
+        return "chain_lock: this design has no chains to lock";
     if (!vm_index_kind_named(config->file_index))
         return "file_index: no such index";
     return NULL;
@@ -121,6 +127,9 @@ int vm_machine_create(const struct vm_machine_config *config, struct vm_machine 
     machine->design = vm_design_named(machine->config.design);
     machine->index_kind = vm_index_kind_named(machine->config.file_index);
     machine->shortage = vm_reclaim_frames;
+    machine->leaf_made = machine->design->table_made;
+    machine->leaf_freed = machine->design->table_freed;
+    machine->pages_freed = machine->design->pages_freed;
     vm_link_init(&machine->spaces);
     vm_link_init(&machine->objects);
     lay_out_records(machine);

@@ -22,8 +22,10 @@ struct vm_cache;
 struct vm_design;
 struct vm_index_kind;
 struct vm_node;
+struct vm_page;
 struct vm_section;
 struct vm_swap;
+struct vm_table;
 
 /* Links of a doubly linked ring whose head is such a link, too. */
 struct vm_link {
@@ -73,6 +75,14 @@ struct vm_machine {
     /* rmap/ */
     const struct vm_design *design;
     void *design_data;         /* the design's own */
+    struct vm_lock chain_lock; /* VM_RANK_CHAIN, for designs with chains: config.chain_lock */
+    /* Called by table/ when a leaf has been made (VM_ENOMEM: then it is not) and before it is freed;
+     * NULL if the design keeps nothing for a table. */
+    int (*leaf_made)(struct vm_machine *machine, struct vm_table *leaf);
+    void (*leaf_freed)(struct vm_machine *machine, struct vm_table *leaf);
+    /* Called by frame/ with pages that are about to be free frames, whatever locks are held; NULL if
+     * the design need not know. */
+    void (*pages_freed)(struct vm_machine *machine, struct vm_page *const *pages, unsigned n);
     size_t area_index_offset;  /* where in an area the object's index keeps its node */
     size_t area_design_offset; /* ... and where the design keeps its record */
     size_t space_design_offset;

@@ -93,9 +93,10 @@ int vm_object_peek(struct vm_object *object, uint64_t offset, void *data, size_t
 struct vm_design_info {
     const char *name;
     const char *origin; /* where it comes from */
-    size_t page_bytes;  /* beside what every page has */
+    size_t page_bytes;  /* of those that every frame's descriptor has room for */
     size_t area_bytes;
     size_t space_bytes;
+    size_t table_bytes;       /* for each leaf table, whatever it maps */
     const char *mapping_cost; /* in words: what one more mapping of a page costs */
 };
 

@@ -27,14 +27,19 @@ struct vm_stats {
         uint64_t read_in; /* pages read from an object's backing */
     } faults;
     struct {
-        uint64_t walks;         /* pages asked about */
-        uint64_t hits;          /* entries found */
-        uint64_t empty_walks;   /* page tables walked for nothing */
-        uint64_t range_rejects; /* areas that do not cover the page */
-        uint64_t object_visits; /* areas, spaces or chain nodes looked at */
+        uint64_t walks;          /* pages asked about */
+        uint64_t hits;           /* entries found */
+        uint64_t empty_walks;    /* page tables walked for nothing */
+        uint64_t range_rejects;  /* areas that do not cover the page */
+        uint64_t object_visits;  /* areas, spaces or chain nodes looked at */
+        uint64_t removal_visits; /* chain nodes looked at to take out an entry that goes */
+        uint64_t chain_locks;    /* times that a chain's lock was taken */
+        uint64_t forced_copies; /* shared pages copied since the design knows them by one address */
+        uint64_t repointed;     /* pages that were told of another area, for they name theirs */
     } rmap;
     struct {
         uint64_t runs, scanned, activated, unmapped, swapped_out, written, swapped_in, freed, ns;
+        uint64_t swept; /* entries looked at one after the other, for want of a reverse map */
     } reclaim;
     struct {
         uint64_t copied;  /* entries copied at fork */

@@ -59,6 +59,10 @@ enum vm_contents { VM_CONTENTS_KEPT, VM_METADATA_ONLY };
 /* What fork does with entries that a later fault can rebuild (file and shared memory). */
 enum vm_fork_copy { VM_FORK_LAZY, VM_FORK_EAGER };
 
+/* What protects the chains of designs that list each page's entries: a bit of the page, or one lock
+ * for the whole machine, as in the first of them. */
+enum vm_chain_lock { VM_CHAIN_LOCK_PAGE, VM_CHAIN_LOCK_GLOBAL };
+
 struct vm_machine_config {
     struct vm_port *port; /* borrowed; outlives the machine */
     uint64_t frames;      /* memory, in pages; at least 64 */
@@ -67,7 +71,8 @@ struct vm_machine_config {
     const char *design;     /* a name of vm_design_each(); NULL: "anon-vma" */
     const char *file_index; /* how objects keep their areas; NULL: "interval-tree" */
     enum vm_fork_copy fork_copy;
-    struct vm_backing *swap; /* borrowed; NULL: no swap */
+    enum vm_chain_lock chain_lock; /* GLOBAL: VM_EINVAL for designs without chains */
+    struct vm_backing *swap;       /* borrowed; NULL: no swap */
     uint64_t swap_pages;
     uint64_t area_limit;    /* areas in one space; 0 means 65530 */
     uint64_t address_limit; /* mapped bytes in one space; 0 means no limit */

@@ -80,7 +80,8 @@ enum vm_walked { VM_WALKED_ALL, VM_WALKED_SOME };
 
 struct vm_design {
     struct vm_design_info
-        info; /* area_bytes and space_bytes are what it gets behind areas and spaces */
+        info;    /* area_bytes and space_bytes are what it gets behind areas and spaces */
+    bool chains; /* it lists entries page by page, under config.chain_lock */
 
     int (*init)(struct vm_machine *machine); /* VM_ENOMEM */
     void (*fini)(struct vm_machine *machine);
@@ -89,6 +90,11 @@ struct vm_design {
     int (*space_created)(struct vm_space *space, struct vm_space *parent);
     int (*space_emptied)(struct vm_space *space);
     void (*space_ended)(struct vm_space *space);
+
+    /* ---- leaf tables, empty when they come and when they go; no spinning lock but areas_lock is
+     * held. table->companion is the design's. VM_ENOMEM: there is no table. */
+    int (*table_made)(struct vm_machine *machine, struct vm_table *table);
+    void (*table_freed)(struct vm_machine *machine, struct vm_table *table);
 
     /* ---- areas */
 
@@ -125,9 +131,29 @@ struct vm_design {
 
     /* ---- pages */
 
+    /*
+     * Whether the page, which other spaces map, may be mapped in this area as well. If not, the
+     * fault that brings it back from swap makes a copy; and before an mremap moves pages, those that
+     * others map, or may map, are copied (rmap.forced_copies). NULL: it always may.
+     * => page locked; it belongs into this area, under its swap slot
+     */
+    bool (*may_share)(const struct vm_area *area, const struct vm_page *page);
+
+    /* Pages, anonymous or not, that nobody holds any more are about to be free frames; page->rmap
+     * must be 0 afterwards. => any lock may be held */
+    void (*pages_freed)(struct vm_machine *machine, struct vm_page *const *pages, unsigned n);
+
     /* Shows every entry that maps the page to `visit`. */
     enum vm_walked (*walk)(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
                            vm_mapping_visit *visit, void *context);
+
+    /*
+     * For designs that cannot afford to be asked about every page that reclaim thinks of: shows the
+     * entries that map pages, space after space, from where the last sweep ended until the visitor
+     * stops it or all have been shown. Areas locked in memory are left out. NULL: reclaim asks walk.
+     * => no spinning lock held; the visitor runs as a walk's, but the page is not locked.
+     */
+    void (*sweep)(struct vm_machine *machine, vm_mapping_visit *visit, void *context);
 
     /* For tests: the design's own structures are in order. Counts differences. */
     uint64_t (*check)(struct vm_machine *machine);
@@ -161,6 +187,10 @@ struct vm_area_walk {
 /* Looks at the next area. False ends the walk: the visitor said so, or every entry has been found.
  * => a lock is held that the area must wait for before it ends */
 bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area);
+
+/* The same for the area at this address of the space, if there is one and the page would be there.
+ * => a lock is held that the space must wait for before it ends */
+bool vm_rmap_walk_space(struct vm_area_walk *walk, struct vm_space *space, uint64_t address);
 
 /* Walks the object's areas by its index: how object pages are found by every object-based design. */
 enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *page,
@@ -217,6 +247,16 @@ static inline void vm_rmap_moved(struct vm_machine *machine, const struct vm_run
                                  const struct vm_run *to) {
     if (machine->design->moved)
         machine->design->moved(from, to);
+}
+
+/* Whether all entries of a page must have one address, so that pages are not shared across mremap. */
+static inline bool vm_rmap_wants_one_address(const struct vm_machine *machine) {
+    return machine->design->may_share != NULL;
+}
+
+static inline bool vm_rmap_may_share(const struct vm_machine *machine, const struct vm_area *area,
+                                     const struct vm_page *page) {
+    return !machine->design->may_share || machine->design->may_share(area, page);
 }
 
 #endif

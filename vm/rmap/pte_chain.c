@@ -13,19 +13,16 @@
  * the chain is a stack with removal: whoever goes from its top to its bottom meets every entry,
  * though others are removed meanwhile (what fills a gap comes from the part already seen).
  *
- *   lock     VM_PAGE_DESIGN_1, a spinning bit, VM_RANK_CHAIN: the chain; inside the table's lock
- *   walking  goes the other way, from the chain to tables: so it only tries the table's lock, while
- *            the chain's keeps the entry, hence its table and space, in place; and then drops the
- *            chain's lock to show the entry. What it comes back to is in two marks: PINNED on the
- *            node (who takes it off the chain leaves freeing to the walker), GROWN on the page
- *            (entries came on top; fork copies entries of tables, not of locked pages).
+ * A walk lets go of the chain's lock to show an entry. What it comes back to is in two marks: PINNED
+ * on the node (who takes it off the chain leaves freeing to the walker), GROWN on the page (entries
+ * came on top; fork copies entries of tables, not of locked pages).
  *
  * The chain of a page that lost all but one entry is made direct again by a walk, not by removal:
  * short-lived children would turn it to and fro.
  */
+#include "vm/rmap/pte_chain.h"
+
 #include "vm/frame/cache.h"
-#include "vm/rmap/design.h"
-#include "vm/space/space.h"
 
 extern const struct vm_design vm_design_pte_chain;
 
@@ -46,14 +43,6 @@ _Static_assert(sizeof(struct chain_node) == 64, "a node is one cache line");
 
 /* page->rmap: a node's address, or an entry shifted by one; and this. */
 #define RMAP_GROWN UINT64_C(1)
-
-static void chain_lock(struct vm_machine *machine, struct vm_page *page) {
-    vm_page_bit_lock(machine, page, VM_PAGE_DESIGN_1, VM_RANK_CHAIN);
-}
-
-static void chain_unlock(struct vm_machine *machine, struct vm_page *page) {
-    vm_page_bit_unlock(machine, page, VM_PAGE_DESIGN_1, VM_RANK_CHAIN);
-}
 
 /* ---------------------------------------------------------------- nodes and pages; chain locked */
 
@@ -87,16 +76,8 @@ static void set_head(struct vm_page *page, struct chain_node *node) {
     page->rmap = (uintptr_t)node;
 }
 
-static struct chain_node *reserve_take(struct vm_reserve *reserve) {
-    struct chain_node *node = reserve->records;
-
-    reserve->records = next_of(node);
-    reserve->count--;
-    return node;
-}
-
 static void push_node(struct vm_page *page, struct vm_reserve *reserve) {
-    struct chain_node *node = reserve_take(reserve);
+    struct chain_node *node = vm_chain_take(reserve);
 
     node->word = (uintptr_t)head_of(page) | SLOTS;
     set_head(page, node);
@@ -117,7 +98,7 @@ static void make_chain(struct vm_machine *machine, struct vm_page *page,
     push_entry(head_of(page), only);
 }
 
-static void chain_add(struct vm_machine *machine, struct vm_page *page, uint64_t entry,
+void vm_pte_chain_add(struct vm_machine *machine, struct vm_page *page, uint64_t entry,
                       struct vm_reserve *reserve) {
     if (!is_direct(page) && !head_of(page)) {
         set_direct(machine, page, entry);
@@ -134,10 +115,12 @@ static void chain_add(struct vm_machine *machine, struct vm_page *page, uint64_t
 /* Where the chain keeps the entry. */
 static uint64_t *chain_find(struct vm_machine *machine, const struct vm_page *page,
                             uint64_t entry) {
-    for (struct chain_node *node = head_of(page); node; node = next_of(node))
+    for (struct chain_node *node = head_of(page); node; node = next_of(node)) {
+        vm_count(machine, rmap.removal_visits, 1);
         for (unsigned slot = idx_of(node); slot < SLOTS; slot++)
             if (node->slots[slot] == entry)
                 return &node->slots[slot];
+    }
     vm_panic(machine, __FILE__, __LINE__, "a page's chain does not know its entry");
 }
 
@@ -155,7 +138,7 @@ static void pop_node(struct vm_machine *machine, struct vm_page *page) {
         node_free(machine, head);
 }
 
-static void chain_remove(struct vm_machine *machine, struct vm_page *page, uint64_t entry) {
+void vm_pte_chain_remove(struct vm_machine *machine, struct vm_page *page, uint64_t entry) {
     if (is_direct(page) && direct_of(page) == entry) {
         vm_page_clear(machine, page, VM_PAGE_DESIGN_0);
         page->rmap = 0;
@@ -170,7 +153,7 @@ static void chain_remove(struct vm_machine *machine, struct vm_page *page, uint6
         pop_node(machine, page);
 }
 
-static void chain_replace(struct vm_machine *machine, struct vm_page *page, uint64_t from,
+void vm_pte_chain_replace(struct vm_machine *machine, struct vm_page *page, uint64_t from,
                           uint64_t to) {
     if (is_direct(page) && direct_of(page) == from)
         page->rmap = to << 1 | (page->rmap & RMAP_GROWN);
@@ -180,75 +163,23 @@ static void chain_replace(struct vm_machine *machine, struct vm_page *page, uint
 
 /* ---------------------------------------------------------------- runs */
 
-static void give_back(struct vm_machine *machine, struct vm_reserve *reserve, unsigned keep) {
-    while (reserve->count > keep)
-        node_free(machine, reserve_take(reserve));
-}
-
-static void unreserve(struct vm_machine *machine, struct vm_reserve *reserve) {
-    give_back(machine, reserve, 0);
-}
-
 /* Each mapping may turn a direct page into a chain or find a full head: a node for each, less what
  * earlier mappings left over. */
-static int reserve(struct vm_machine *machine, struct vm_reserve *reserve, unsigned mappings) {
-    unsigned before = reserve->count;
-
-    while (reserve->count < mappings) {
-        struct chain_node *node = vm_cache_allocate(machine, machine->design_data);
-        if (!node) {
-            give_back(machine, reserve, before);
-            return VM_ENOMEM;
-        }
-        node->word = (uintptr_t)reserve->records;
-        reserve->records = node;
-        reserve->count++;
-    }
-    return VM_OK;
+int vm_pte_chain_reserve(struct vm_machine *machine, struct vm_reserve *reserve,
+                         unsigned mappings) {
+    return vm_chain_set_aside(machine, machine->design_data, reserve, mappings);
 }
 
-static struct vm_machine *machine_of(const struct vm_run *run) {
-    return run->area->space->machine;
-}
-
-static uint64_t first_entry(const struct vm_run *run) {
-    return vm_table_frame(machine_of(run), run->table) * VM_TABLE_ENTRIES + run->first;
-}
-
-/* The page whose chain has the entry; NULL for entries that are in none. */
-static struct vm_page *chained_page(const struct vm_machine *machine, vm_pte entry) {
-    if (!vm_pte_present(entry))
-        return NULL;
-    struct vm_page *page = vm_page_of(machine, vm_pte_frame(entry));
-    return vm_page_is(page, VM_PAGE_RESERVED) ? NULL : page;
+void vm_pte_chain_unreserve(struct vm_machine *machine, struct vm_reserve *reserve) {
+    vm_chain_give_back(machine, machine->design_data, reserve, 0);
 }
 
 static void add(const struct vm_run *run, struct vm_reserve *reserve) {
-    struct vm_machine *machine = machine_of(run);
-    uint64_t first = first_entry(run);
-
-    for (unsigned i = 0; i < run->count; i++) {
-        struct vm_page *page = chained_page(machine, run->entries[i]);
-        if (!page)
-            continue;
-        chain_lock(machine, page);
-        chain_add(machine, page, first + i, reserve);
-        chain_unlock(machine, page);
-    }
+    vm_chain_add_run(run, reserve, VM_CHAINED_ALL, vm_pte_chain_add);
 }
 
 static void remove(const struct vm_run *run) {
-    struct vm_machine *machine = machine_of(run);
-    uint64_t first = first_entry(run);
-
-    for (unsigned i = 0; i < run->count; i++) {
-        struct vm_page *page = chained_page(machine, run->entries[i]);
-        if (!page)
-            continue;
-        chain_lock(machine, page);
-        chain_remove(machine, page, first + i);
-        chain_unlock(machine, page);
-    }
+    vm_chain_remove_run(run, VM_CHAINED_ALL, vm_pte_chain_remove);
 }
 
 static void duplicate(const struct vm_run *parent, const struct vm_run *child,
@@ -258,107 +189,25 @@ static void duplicate(const struct vm_run *parent, const struct vm_run *child,
 }
 
 static void moved(const struct vm_run *from, const struct vm_run *to) {
-    struct vm_machine *machine = machine_of(from);
-    uint64_t old = first_entry(from), new = first_entry(to);
-
-    for (unsigned i = 0; i < from->count; i++) {
-        struct vm_page *page = chained_page(machine, from->entries[i]);
-        if (!page)
-            continue;
-        chain_lock(machine, page);
-        chain_replace(machine, page, old + i, new + i);
-        chain_unlock(machine, page);
-    }
+    vm_chain_move_run(from, to, VM_CHAINED_ALL, vm_pte_chain_replace);
 }
 
 /* ---------------------------------------------------------------- walking */
 
-struct chain_walk {
-    struct vm_machine *machine;
-    struct vm_page *page;
-    enum vm_walk_kind kind;
-    vm_mapping_visit *visit;
-    void *context;
-    enum vm_walked walked;
-    bool stopped;
-};
-
-/* Locks the entry's space for walkers, and its table. False if somebody else holds one of them.
- * => chain locked, so that neither can go */
-static bool grip(struct vm_machine *machine, struct vm_table *table) {
-    struct vm_space *space = table->space;
-
-    if (!vm_trylock(machine, &space->areas_lock, VM_RANK_AREAS))
-        return false;
-    if (vm_trylock(machine, &table->lock, VM_RANK_TABLE))
-        return true;
-    vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
-    return false;
-}
-
-/* Shows an entry that is gripped, and forgets it if it was unmapped. An entry outside every area is
- * on its way to another address; it is there again when the mremap ends. */
-static void show(struct chain_walk *walk, struct vm_table *table, uint64_t entry) {
-    struct vm_machine *machine = walk->machine;
-    unsigned index = (unsigned)(entry % VM_TABLE_ENTRIES);
-    struct vm_mapping mapping = { .address = table->address + index * VM_PAGE_SIZE,
-                                  .leaf = { table, vm_table_entries(machine, table) } };
-
-    mapping.area = vm_rmap_area_at(table->space, mapping.address);
-    mapping.entry = &mapping.leaf.entries[index];
-    if (!mapping.area) {
-        walk->walked = VM_WALKED_SOME;
-        return;
-    }
-    vm_count(machine, rmap.hits, 1);
-    enum vm_step step = walk->visit(&mapping, walk->context);
-    if (step == VM_STEP_UNMAPPED) {
-        chain_lock(machine, walk->page);
-        chain_remove(machine, walk->page, entry);
-        chain_unlock(machine, walk->page);
-    }
-    walk->stopped = step == VM_STEP_STOP;
-}
-
-/* Done with the entry, one way or another? If not, look again: the chain may have changed.
- * => chain locked, before and after; not in between */
-static bool try_entry(struct chain_walk *walk, uint64_t entry) {
-    struct vm_machine *machine = walk->machine;
-    struct vm_table *table = vm_table_of_page(vm_page_of(machine, entry / VM_TABLE_ENTRIES));
-
-    if (grip(machine, table)) {
-        struct vm_space *space = table->space;
-        chain_unlock(machine, walk->page);
-        show(walk, table, entry);
-        vm_unlock(machine, &table->lock, VM_RANK_TABLE);
-        vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
-        chain_lock(machine, walk->page);
-        return true;
-    }
-    if (walk->kind == VM_WALK_TRY) {
-        walk->walked = VM_WALKED_SOME;
-        return true;
-    }
-    chain_unlock(machine, walk->page);
-    machine->port->relax(machine->port);
-    chain_lock(machine, walk->page);
-    return false;
-}
-
 /* => pinned. Ends early if the node is popped: its entries are gone, or further down the chain. */
-static void walk_node(struct chain_walk *walk, struct chain_node *node) {
+static void walk_node(struct vm_chain_walk *walk, struct chain_node *node) {
     unsigned slot = idx_of(node);
 
     vm_count(walk->machine, rmap.object_visits, 1);
     while (slot < SLOTS && !walk->stopped) {
-        if (try_entry(walk, node->slots[slot]))
+        if (vm_chain_show(walk, node->slots[slot]))
             slot++;
         if (slot < idx_of(node))
             slot = idx_of(node);
     }
 }
 
-static void walk_chain(struct chain_walk *walk) {
+static void walk_chain(struct vm_chain_walk *walk) {
     struct chain_node *node = head_of(walk->page);
 
     while (node && !walk->stopped) {
@@ -374,9 +223,9 @@ static void walk_chain(struct chain_walk *walk) {
     }
 }
 
-static void walk_direct(struct chain_walk *walk) {
+static void walk_direct(struct vm_chain_walk *walk) {
     vm_count(walk->machine, rmap.object_visits, 1);
-    while (is_direct(walk->page) && !try_entry(walk, direct_of(walk->page))) {
+    while (is_direct(walk->page) && !vm_chain_show(walk, direct_of(walk->page))) {
     }
 }
 
@@ -390,16 +239,18 @@ static void collapse(struct vm_machine *machine, struct vm_page *page) {
     node_free(machine, head);
 }
 
-static enum vm_walked walk(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
-                           vm_mapping_visit *visit, void *context) {
-    struct chain_walk walk = { .machine = machine,
-                               .page = page,
-                               .kind = kind,
-                               .visit = visit,
-                               .context = context,
-                               .walked = VM_WALKED_ALL };
+enum vm_walked vm_pte_chain_walk(struct vm_machine *machine, struct vm_page *page,
+                                 enum vm_walk_kind kind, vm_mapping_visit *visit, void *context) {
+    struct vm_chain_walk walk = { .machine = machine,
+                                  .page = page,
+                                  .kind = kind,
+                                  .visit = visit,
+                                  .context = context,
+                                  .forget = vm_pte_chain_remove,
+                                  .walked = VM_WALKED_ALL };
 
-    chain_lock(machine, page);
+    vm_chain_lock(machine, page);
+    vm_count(machine, rmap.chain_locks, 1);
     do {
         page->rmap &= ~RMAP_GROWN;
         if (is_direct(page))
@@ -411,72 +262,73 @@ static enum vm_walked walk(struct vm_machine *machine, struct vm_page *page, enu
         walk.walked = VM_WALKED_SOME;
     if (kind != VM_WALK_LOOK)
         collapse(machine, page);
-    chain_unlock(machine, page);
+    vm_chain_unlock(machine, page);
     return walk.walked;
 }
 
 /* ---------------------------------------------------------------- the machine */
 
-static int init(struct vm_machine *machine) {
+int vm_pte_chain_init(struct vm_machine *machine) {
     machine->design_data =
         vm_cache_create(machine, "pte chains", VM_COST_RMAP, sizeof(struct chain_node), 64);
     return machine->design_data ? VM_OK : VM_ENOMEM;
 }
 
-static void fini(struct vm_machine *machine) {
+void vm_pte_chain_fini(struct vm_machine *machine) {
     vm_cache_destroy(machine, machine->design_data);
     machine->design_data = NULL;
 }
 
-/* Only the head may have free slots, no mark is left, and a page is direct or has a chain.
- * Returns its nodes. */
-static uint64_t check_chain(const struct vm_page *page, uint64_t *differences) {
-    const struct chain_node *head = head_of(page);
-    uint64_t nodes = 0;
+/* ---------------------------------------------------------------- check */
 
-    *differences += vm_page_is(page, VM_PAGE_DESIGN_1);
-    if (vm_page_mapcount(page) == 0)
-        *differences += page->rmap != 0 || is_direct(page);
+struct census {
+    enum vm_chained which;
+    uint64_t nodes, differences;
+};
+
+/* Only the head may have free slots, no mark is left, and a page is direct or has a chain. */
+static void check_page(const struct vm_page *page, void *context) {
+    struct census *census = context;
+    const struct chain_node *head = head_of(page);
+
+    census->differences += vm_chain_left_locked(page);
+    if (vm_page_mapcount(page) == 0 ||
+        (census->which == VM_CHAINED_ANONYMOUS && !vm_page_is(page, VM_PAGE_ANON)))
+        census->differences += page->rmap != 0 || is_direct(page);
     else
-        *differences += !is_direct(page) && !head;
-    for (const struct chain_node *node = head; node; node = next_of(node), nodes++) {
-        *differences += (node->word & (NODE_PINNED | NODE_POPPED)) != 0;
-        *differences += node == head ? idx_of(node) == SLOTS : idx_of(node) != 0;
+        census->differences += !is_direct(page) && !head;
+    for (const struct chain_node *node = head; node; node = next_of(node), census->nodes++) {
+        census->differences += (node->word & (NODE_PINNED | NODE_POPPED)) != 0;
+        census->differences += node == head ? idx_of(node) == SLOTS : idx_of(node) != 0;
     }
-    return nodes;
 }
 
-/* Every chain is in order, and every node belongs to one. => the machine is at rest */
-static uint64_t check(struct vm_machine *machine) {
-    uint64_t differences = 0, nodes = 0;
+uint64_t vm_pte_chain_check(struct vm_machine *machine, enum vm_chained which) {
+    struct census census = { .which = which };
 
-    for (uint64_t frame = 0; frame < machine->config.frames; frame++) {
-        if (!machine->sections[frame >> VM_SECTION_SHIFT].pages) {
-            frame |= VM_SECTION_PAGES - 1;
-            continue;
-        }
-        const struct vm_page *page = vm_page_of(machine, frame);
-        if (vm_page_counts(page) != 0 &&
-            !vm_page_is(page, VM_PAGE_FREE | VM_PAGE_TABLE | VM_PAGE_RESERVED))
-            nodes += check_chain(page, &differences);
-    }
-    differences += nodes != vm_cache_live(machine->design_data);
-    return differences;
+    vm_chain_each_page(machine, check_page, &census);
+    return census.differences + (census.nodes != vm_cache_live(machine->design_data));
+}
+
+static uint64_t check(struct vm_machine *machine) {
+    return vm_pte_chain_check(machine, VM_CHAINED_ALL);
 }
 
 const struct vm_design vm_design_pte_chain = {
     .info = { .name = "pte-chain",
               .origin = "Linux 2.5.31 to 2.6.6 (2002): cache-line nodes, and direct pointers",
+              .page_bytes = sizeof(uint64_t),
               .mapping_cost =
                   "the first of a page nothing, the others 9.1 bytes in full nodes of 64" },
-    .init = init,
-    .fini = fini,
-    .reserve = reserve,
-    .unreserve = unreserve,
+    .chains = true,
+    .init = vm_pte_chain_init,
+    .fini = vm_pte_chain_fini,
+    .reserve = vm_pte_chain_reserve,
+    .unreserve = vm_pte_chain_unreserve,
     .add = add,
     .remove = remove,
     .duplicate = duplicate,
     .moved = moved,
-    .walk = walk,
+    .walk = vm_pte_chain_walk,
     .check = check,
 };

@@ -21,7 +21,7 @@ static struct vm_table *describe(struct vm_machine *machine, struct vm_page *pag
     atomic_init(&table->lock.word, 0);
     table->space = space;
     table->address = address;
-    table->unused = 0;
+    table->companion = 0;
     table->present = table->used = 0;
     table->level = (uint8_t)level;
     return table;
@@ -30,7 +30,13 @@ static struct vm_table *describe(struct vm_machine *machine, struct vm_page *pag
 static struct vm_table *create(struct vm_machine *machine, struct vm_space *space, uint64_t address,
                                unsigned level) {
     struct vm_page *page = vm_frame_alloc_table(machine);
-    return page ? describe(machine, page, space, address, level) : NULL;
+    if (!page)
+        return NULL;
+    struct vm_table *table = describe(machine, page, space, address, level);
+    if (level > 0 || !machine->leaf_made || machine->leaf_made(machine, table) == VM_OK)
+        return table;
+    vm_frame_free_table(machine, page);
+    return NULL;
 }
 
 struct vm_table *vm_table_create_root(struct vm_machine *machine, struct vm_space *space) {
@@ -40,6 +46,8 @@ struct vm_table *vm_table_create_root(struct vm_machine *machine, struct vm_spac
 /* => it holds nothing, and nobody can reach it */
 static void free_table(struct vm_machine *machine, struct vm_table *table) {
     VM_ASSERT(machine, table->used == 0 && table->present == 0);
+    if (table->level == 0 && machine->leaf_freed)
+        machine->leaf_freed(machine, table);
     vm_frame_free_table(machine, vm_table_page(table));
 }
 
@@ -70,7 +78,7 @@ bool vm_table_find(struct vm_machine *machine, struct vm_table *root, uint64_t a
 
 /* ---------------------------------------------------------------- making */
 
-/* Hangs a new table into the slot. False: no frame. True: there is one now, ours or not. */
+/* Hangs a new table into the slot. False: no memory. True: there is one now, ours or not. */
 static bool add_child(struct vm_machine *machine, struct vm_table *parent, vm_pte_slot *slot,
                       uint64_t address) {
     unsigned level = parent->level - 1u;

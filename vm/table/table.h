@@ -33,10 +33,10 @@ struct vm_table {
     struct vm_lock lock;     /* VM_RANK_TABLE: the entries and the counts below */
     struct vm_space *space;  /* who made it; with one sharer, whose it is */
     uint64_t address;        /* the first address it covers */
-    uint64_t unused;
-    uint16_t present; /* entries that are present */
-    uint16_t used;    /* entries that are not zero: present, swap, file offset */
-    uint8_t level;    /* 0: leaf .. 3: root */
+    uint64_t companion;      /* of a leaf: the design's */
+    uint16_t present;        /* entries that are present */
+    uint16_t used;           /* entries that are not zero: present, swap, file offset */
+    uint8_t level;           /* 0: leaf .. 3: root */
 };
 
 _Static_assert(sizeof(struct vm_table) == sizeof(struct vm_page),
