@@ -487,8 +487,10 @@ int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access acc
                        .address = address & ~(VM_PAGE_SIZE - 1),
                        .write = access == VM_WRITE };
     int error = vm_table_ensure(f.machine, space->root, f.address, &f.leaf);
-    if (error)
+    if (error) { /* upper tables may have been made */
+        vm_space_note_empty_table(space);
         return error;
+    }
     f.slot = &f.leaf.entries[vm_table_index(f.address, 0)];
     f.entry = vm_pte_read(f.slot);
     error = serve(&f);
