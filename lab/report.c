@@ -103,6 +103,8 @@ static json_t *reverse_map(const struct vm_stats *stats) {
     set_count(rmap, "empty_walks", stats->rmap.empty_walks);
     set_count(rmap, "range_rejects", stats->rmap.range_rejects);
     set_count(rmap, "object_visits", stats->rmap.object_visits);
+    set_count(rmap, "forced_copies", stats->rmap.forced_copies);
+    set_count(rmap, "repointed", stats->rmap.repointed);
     return rmap;
 }
 

@@ -27,6 +27,7 @@ struct state {
     FILE *file;
     uint64_t hash;
     const struct player_process *process; /* the current one */
+    uint32_t process_index;
 
     struct vm_area_view area; /* the areas joined so far; start == end: none */
 
@@ -63,6 +64,19 @@ static void emit(struct state *state, const char *format, ...) {
     int bytes = vsnprintf(line, sizeof(line), format, values);
     va_end(values);
     emit_text(state, line, (size_t)bytes);
+}
+
+/* Only into the text: which relatives happen to share a page still. */
+static void emit_unhashed(struct state *state, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void emit_unhashed(struct state *state, const char *format, ...) {
+    va_list values;
+    if (!state->file)
+        return;
+    va_start(values, format);
+    vfprintf(state->file, format, values);
+    va_end(values);
 }
 
 /* Only into the hash: contents are not part of the text. */
@@ -150,18 +164,50 @@ static const struct first_place *first_place(struct state *state, const struct v
     return place;
 }
 
+/* Whether the machine may give the page away is decided by who shares it, too. */
+static bool may_be_discarded(struct state *state, uint64_t address) {
+    return state->player->model &&
+           model_view(state->player->model, state->process_index, address, VM_READ)
+               .may_be_discarded;
+}
+
 static bool visit_page(const struct vm_page_view *page, void *context) {
     struct state *state = context;
     if (page->kind != VM_PAGE_ANONYMOUS || page->discardable)
         return true;
     const struct first_place *first = first_place(state, page);
-    emit(state, "P %" PRIu32 " %" PRIx64 " %" PRIu32 ":%" PRIx64 "\n", state->process->pid,
-         page->address, first->pid, first->address);
-    uint64_t version = 0;
-    if (state->player->model &&
-        vm_peek(state->process->space, page->address, &version, sizeof(version)) == VM_OK)
+    uint64_t hash = state->hash, version = 0;
+    emit(state, "P %" PRIu32 " %" PRIx64, state->process->pid, page->address);
+    emit_unhashed(state, " %" PRIu32 ":%" PRIx64, first->pid, first->address);
+    emit(state, "\n");
+    if (may_be_discarded(state, page->address))
+        state->hash = hash;
+    else if (state->player->model &&
+             vm_peek(state->process->space, page->address, &version, sizeof(version)) == VM_OK)
         digest(state, version);
     return true;
+}
+
+static bool digest_page(const struct vm_page_view *page, void *context) {
+    struct state *state = context;
+    uint64_t version = 0;
+    if (page->kind != VM_PAGE_ANONYMOUS || page->discardable ||
+        may_be_discarded(state, page->address))
+        return true;
+    if (state->player->model)
+        vm_peek(state->process->space, page->address, &version, sizeof(version));
+    digest(state, page->address);
+    digest(state, version);
+    return true;
+}
+
+uint64_t state_of_process(struct player *player, uint32_t process, uint64_t hash) {
+    struct state state = { .player = player, .hash = hash, .process_index = process };
+    state.process = &player->processes[process];
+    digest(&state, state.process->pid);
+    emit_areas(&state);
+    vm_page_each(state.process->space, 0, VM_ADDRESS_END, digest_page, &state);
+    return state.hash;
 }
 
 static void emit_process(struct state *state) {
@@ -219,6 +265,7 @@ uint64_t state_write(struct player *player, FILE *file) {
     emit(&state, "objrmap-state 1\n");
     for (size_t i = 0; i < count; i++) {
         state.process = &player->processes[processes[i]];
+        state.process_index = processes[i];
         emit_process(&state);
     }
     for (size_t i = 0; player->model && i < count; i++)

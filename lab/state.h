@@ -9,8 +9,9 @@
  *     P PID ADDR PID1:ADDR1                 a private page that has been written, in memory or in
  *                                           swap; PID1:ADDR1 is the first place that shows the same
  *
- * Addresses and offsets are hexadecimal. Nothing depends on the design, on what is in memory and
- * what in swap, or on frame numbers.
+ * Addresses and offsets are hexadecimal. Nothing depends on what is in memory and what in swap, or on
+ * frame numbers; and on the design only who shares a page with whom, since "anonmm" must copy pages
+ * that others merely share. No program can see that, so the hash leaves it out.
  */
 #ifndef OBJRMAP_LAB_STATE_H
 #define OBJRMAP_LAB_STATE_H
@@ -20,10 +21,18 @@
 #include <stdio.h>
 
 /*
- * Writes the state to `file`, unless that is NULL, and returns its hash: over this text, and with
- * contents also over the versions of the private pages and of all object pages ever written.
+ * Writes the state to `file`, unless that is NULL, and returns its hash: over this text without the
+ * PID1:ADDR1, and with contents also over the versions of the private pages and of all object pages
+ * ever written. Pages that VM_MADV_FREE may have discarded are then not in the hash.
  * => flushed
  */
 uint64_t state_write(struct player *player, FILE *file);
+
+/*
+ * What one process sees, hashed onto `hash`: its areas, its private pages, and with contents their
+ * versions. Taken at each exec and exit, so that a trace that leaves no process still says something.
+ * => flushed
+ */
+uint64_t state_of_process(struct player *player, uint32_t process, uint64_t hash);
 
 #endif

@@ -106,8 +106,8 @@ static void install_new_page(const struct fault *f, struct vm_page *page,
 
     page->index = fault_index(f);
     vm_page_set(machine, page, VM_PAGE_ANON);
-    vm_page_adjust(machine, page, VM_ONE_MAPPING - VM_ONE_REFERENCE);
     vm_rmap_born(machine, f->area, page, VM_BIRTH_NEW);
+    vm_page_adjust(machine, page, VM_ONE_MAPPING - VM_ONE_REFERENCE);
     install(f, entry_for(f, page, true), reserve);
     vm_lru_add(machine, page, VM_LRU_ACTIVE);
     vm_count(machine, memory.anonymous, 1);
@@ -165,9 +165,14 @@ static bool page_is_alone(const struct fault *f, struct vm_page *page) {
     return !cached || vm_swap_count(f->machine, page->swap) == 0;
 }
 
-/* Copies `source` into a fresh page and puts that in the entry's place.
+enum copy_reason {
+    COPY_WRITE, /* somebody writes */
+    COPY_FORCED /* the reverse map cannot have the page shared: vm_design.may_share */
+};
+
+/* Copies `source` into a fresh page and puts that in the place of the entry, or swap entry.
  * => source locked, so that it stays in memory, with a reference of ours */
-static int copy_page(struct fault *f, struct vm_page *source) {
+static int copy_page(struct fault *f, struct vm_page *source, enum copy_reason why) {
     struct vm_machine *machine = f->machine;
     struct vm_reserve reserve = { 0 };
     struct vm_page *copy;
@@ -187,9 +192,11 @@ static int copy_page(struct fault *f, struct vm_page *source) {
         install_new_page(f, copy, &reserve);
         unlock(f);
         flush(f);
-        if (vm_page_mapcount(source) == 0 && vm_page_is(source, VM_PAGE_SWAPCACHE))
-            vm_swap_cache_drop_unused(machine, source);
+        if (vm_pte_is_swap(f->entry))
+            vm_swap_free(machine, vm_pte_swap_slot(f->entry));
         vm_count(machine, faults.cow, 1);
+        if (why == COPY_FORCED)
+            vm_count(machine, rmap.forced_copies, 1);
     } else {
         vm_page_put(machine, copy);
     }
@@ -206,6 +213,14 @@ static void reuse_page(struct fault *f, struct vm_page *page) {
     vm_pte_set_bits(f->machine, f->slot, VM_PTE_WRITE | VM_PTE_DIRTY | VM_PTE_ACCESSED);
     unlock(f);
     vm_count(f->machine, faults.reuse, 1);
+}
+
+/* Done with a page that others may have let go of meanwhile. */
+static void unlock_and_put(struct vm_machine *machine, struct vm_page *page) {
+    vm_page_unlock(machine, page);
+    if (!vm_page_mapcount(page) && vm_page_is(page, VM_PAGE_SWAPCACHE))
+        vm_swap_cache_drop_unused(machine, page);
+    vm_page_put(machine, page);
 }
 
 /* The page a present entry maps, referenced; NULL if the entry has changed. */
@@ -230,9 +245,70 @@ static int copy_on_write(struct fault *f) {
     if (vm_page_is(page, VM_PAGE_ANON) && page_is_alone(f, page))
         reuse_page(f, page);
     else
-        error = copy_page(f, page);
-    vm_page_unlock(f->machine, page);
-    vm_page_put(f->machine, page);
+        error = copy_page(f, page, COPY_WRITE);
+    unlock_and_put(f->machine, page);
+    return error;
+}
+
+/* ---- making pages this space's own */
+
+/* The entry's page, referenced, if other spaces may have it too; NULL if they cannot. */
+static struct vm_page *get_shared_page(struct fault *f) {
+    struct vm_page *shared = NULL;
+
+    vm_lock(f->machine, &f->leaf.table->lock, VM_RANK_TABLE);
+    f->entry = vm_pte_read(f->slot);
+    if (vm_pte_present(f->entry)) {
+        struct vm_page *page = vm_page_of(f->machine, vm_pte_frame(f->entry));
+        if (vm_page_is(page, VM_PAGE_ANON) &&
+            (vm_page_mapcount(page) > 1 || vm_page_is(page, VM_PAGE_SWAPCACHE)))
+            shared = page;
+    }
+    if (shared)
+        vm_page_get(f->machine, shared);
+    unlock(f);
+    return shared;
+}
+
+/* No other entry names the page or its slot. => page locked */
+static bool only_we_name(const struct fault *f, const struct vm_page *page) {
+    return vm_page_mapcount(page) == 1 &&
+           (!vm_page_is(page, VM_PAGE_SWAPCACHE) || vm_swap_count(f->machine, page->swap) == 0);
+}
+
+/* Again and again, as reclaim may take the page away and the MMU may mark its entry meanwhile. */
+static int unshare_entry(struct vm_space *space, const struct vm_table_cursor *at, unsigned i) {
+    uint64_t address = at->address + i * VM_PAGE_SIZE;
+    struct fault f = { .machine = space->machine,
+                       .space = space,
+                       .area = vm_area_at(space, address),
+                       .address = address,
+                       .leaf = { at->table, at->entries - at->first },
+                       .slot = &at->entries[i] };
+    struct vm_page *page;
+    bool ours = false;
+    int error = VM_OK;
+
+    while (!ours && !error && (page = get_shared_page(&f))) {
+        vm_page_lock(f.machine, page);
+        ours = only_we_name(&f, page);
+        if (!ours)
+            error = copy_page(&f, page, COPY_FORCED);
+        unlock_and_put(f.machine, page);
+    }
+    return error;
+}
+
+int vm_fault_unshare(struct vm_space *space, uint64_t start, uint64_t end) {
+    struct vm_machine *machine = space->machine;
+    struct vm_table_cursor at = vm_table_cursor(space->root, start, end);
+    int error = VM_OK;
+
+    while (!error && vm_table_next(machine, &at)) {
+        for (unsigned i = 0; i < at.count && !error; i++)
+            if (vm_pte_present(vm_pte_read(&at.entries[i])))
+                error = unshare_entry(space, &at, i);
+    }
     return error;
 }
 
@@ -257,11 +333,21 @@ static void install_swapped_in(struct fault *f, struct vm_page *page, struct vm_
             vm_count(machine, memory.anonymous, 1);
         vm_page_set(machine, page, VM_PAGE_ANON);
     }
-    vm_page_adjust(machine, page, VM_ONE_MAPPING);
     if (first)
         vm_rmap_born(machine, f->area, page, VM_BIRTH_RETURNED);
+    vm_page_adjust(machine, page, VM_ONE_MAPPING);
     install(f, entry_for(f, page, exclusive), reserve);
     vm_lru_add(machine, page, VM_LRU_ACTIVE);
+}
+
+/* Relatives map the page where this area does not have it. => page locked, in the swap cache */
+static int swap_in_copy(struct fault *f, struct vm_page *page) {
+    int error = copy_page(f, page, COPY_FORCED);
+
+    unlock_and_put(f->machine, page);
+    if (!error)
+        vm_count(f->machine, faults.swap_in, 1);
+    return error;
 }
 
 static int swap_in(struct fault *f) {
@@ -279,6 +365,10 @@ static int swap_in(struct fault *f) {
         return error == VM_EAGAIN ? VM_OK : error; /* the slot has gone, so the entry has changed */
     }
 
+    if (vm_page_mapcount(page) && !vm_rmap_may_share(machine, f->area, page)) {
+        vm_rmap_unreserve(machine, &reserve);
+        return swap_in_copy(f, page);
+    }
     mark_has_anon(f);
     if (lock_if_unchanged(f)) {
         install_swapped_in(f, page, &reserve);
@@ -291,10 +381,7 @@ static int swap_in(struct fault *f) {
     } else if (!vm_page_mapcount(page) && !vm_page_is(page, VM_PAGE_DIRTY)) {
         vm_swap_cache_remove(machine, page); /* read for nothing; the slot still has it */
     }
-    vm_page_unlock(machine, page);
-    if (!vm_page_mapcount(page))
-        vm_swap_cache_drop_unused(machine, page);
-    vm_page_put(machine, page);
+    unlock_and_put(machine, page);
     vm_rmap_unreserve(machine, &reserve);
     /* A shared page that is written to is copied in the same fault. */
     if (f->write && vm_pte_present(f->entry) && !vm_pte_writable(f->entry))
@@ -415,7 +502,7 @@ static int object_page(struct fault *f) {
         return error;
 
     if (f->write && !vm_area_shared(f->area))
-        error = copy_page(f, page);
+        error = copy_page(f, page, COPY_WRITE);
     else
         error = map_object_page(f, page);
     vm_page_unlock(f->machine, page);

@@ -16,6 +16,11 @@
  * => VM_OK, VM_SIGSEGV, VM_SIGBUS, VM_OOM */
 int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access access);
 
+/* Makes every page of the range that is in memory and private this space's own: whatever other spaces
+ * map, or may map by its swap slot, is copied. What a failure leaves half done does not show.
+ * => space lock held for writing. VM_OOM, VM_ENOMEM */
+int vm_fault_unshare(struct vm_space *space, uint64_t start, uint64_t end);
+
 /* Grows the stack above the address down to it, if there is one that may. => no lock held */
 bool vm_stack_grow(struct vm_space *space, uint64_t address);
 

@@ -317,6 +317,8 @@ static void count_anonymous_out(struct vm_machine *machine, struct vm_page *cons
 
 void vm_pages_free(struct vm_machine *machine, struct vm_page *const *pages, unsigned n) {
     count_anonymous_out(machine, pages, n);
+    if (machine->pages_freed)
+        machine->pages_freed(machine, pages, n);
     while (n) {
         struct vm_zone *zone = vm_page_zone(machine, pages[0]);
         unsigned same = pages_of_one_zone(machine, pages, n);

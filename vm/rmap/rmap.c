@@ -19,10 +19,16 @@
 #include "vm/rmap/design.h"
 #include "vm/space/space.h"
 
-extern const struct vm_design vm_design_pte_chain, vm_design_anon_vma;
+extern const struct vm_design vm_design_virtual_scan, vm_design_pte_chain_list,
+    vm_design_pte_chain_direct, vm_design_pte_chain, vm_design_shadow, vm_design_objrmap_partial,
+    vm_design_anonmm, vm_design_anon_vma;
 
 /* In the order of their history. */
-static const struct vm_design *const designs[] = { &vm_design_pte_chain, &vm_design_anon_vma };
+static const struct vm_design *const designs[] = {
+    &vm_design_virtual_scan, &vm_design_pte_chain_list, &vm_design_pte_chain_direct,
+    &vm_design_pte_chain,    &vm_design_shadow,         &vm_design_objrmap_partial,
+    &vm_design_anonmm,       &vm_design_anon_vma,
+};
 
 #define DESIGNS (sizeof designs / sizeof designs[0])
 
@@ -111,24 +117,40 @@ static bool lock_areas(struct vm_area_walk *walk, struct vm_space *space) {
     return true;
 }
 
-bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area) {
+/* Looks into the area, if there is one, and lets go of its space. False ends the walk. */
+static bool look_and_unlock(struct vm_area_walk *walk, struct vm_space *space,
+                            struct vm_area *area) {
     struct vm_machine *machine = walk->machine;
     enum vm_step step = VM_STEP_ON;
     bool hit = false;
 
-    if (!lock_areas(walk, area->space)) {
-        walk->walked = VM_WALKED_SOME;
-        return true;
-    }
-    if (vm_area_covers(area, walk->page->index))
+    if (area && vm_area_covers(area, walk->page->index))
         step = try_area(machine, area, walk->page, walk->visit, walk->context, &hit);
     else
         vm_count(machine, rmap.range_rejects, 1);
-    vm_unlock(machine, &area->space->areas_lock, VM_RANK_AREAS);
+    vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
 
     if (hit && step != VM_STEP_UNMAPPED)
         walk->kept++;
     return step != VM_STEP_STOP && !found_all(walk);
+}
+
+bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area) {
+    if (lock_areas(walk, area->space))
+        return look_and_unlock(walk, area->space, area);
+    walk->walked = VM_WALKED_SOME;
+    return true;
+}
+
+bool vm_rmap_walk_space(struct vm_area_walk *walk, struct vm_space *space, uint64_t address) {
+    if (!lock_areas(walk, space)) {
+        walk->walked = VM_WALKED_SOME;
+        return true;
+    }
+    struct vm_area *area = vm_rmap_area_at(space, address);
+    if (area && vm_area_page_index(area, address) != walk->page->index)
+        area = NULL;
+    return look_and_unlock(walk, space, area);
 }
 
 static bool visit_object_area(struct vm_area *area, void *context) {

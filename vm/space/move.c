@@ -10,6 +10,9 @@
  * Moved areas keep their pgoff, so every page keeps its index. Anonymous areas that never had a
  * page are numbered anew, and so can be joined with their new neighbours.
  *
+ * Where the design knows a page by one address, pages that other spaces have, too, are copied before
+ * any of them is moved; those in swap are copied when they come back (vm_design.may_share).
+ *
  * No page becomes invisible on the way. Both areas cover the page while its entry moves; the entry
  * moves under both leaves' locks; and where the areas map an object, its areas lock is held around
  * each run, so that truncation and walks, which hold it from the first area to the last, see all
@@ -20,6 +23,7 @@
  * Whether the design agreed to join two areas must not show: neighbours that are alike count as
  * one area here, and are moved one by one.
  */
+#include "vm/fault/fault.h"
 #include "vm/space/space.h"
 
 #define IN_PAGE (VM_PAGE_SIZE - 1)
@@ -254,6 +258,8 @@ static int move_mapping(const struct remap *call) {
         error = copy_areas(call, keep_numbering);
     if (!error)
         error = ensure_tables(&move, call->from, end);
+    if (!error && vm_rmap_wants_one_address(space->machine))
+        error = vm_fault_unshare(space, call->from, end) ? VM_ENOMEM : VM_OK;
     if (error) {
         vm_unmap_range(space, call->to, new_end);
         vm_area_merge(space, call->from, end);
