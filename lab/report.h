@@ -7,7 +7,8 @@
  *
  *   trace     file, events, processes, peak_pages (null: not measured), lost, recorded_seconds (null)
  *   machine   memory_bytes, swap_bytes, cpus, contents; memory_percent (null), fork, fault_around
- *   designs   name, file_index, verified, state_hash, and
+ *   designs   name, file_index, verified, and
+ *     state_hash     what processes saw, at their ends and at the trace's: equal for all designs
  *     seconds        spent within the machine's calls; wall_seconds also reads the trace
  *     ops            a call's count and ns. `fault`: count of faults, ns of all touches, since faults
  *                    are timed in runs, together with touches that hit; `touch`: pages, and runs in

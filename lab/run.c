@@ -27,8 +27,9 @@ struct run {
     struct run_result *result;
     struct trace_reader *reader;
     struct player *player;
-    uint64_t line; /* of the latest event */
-    uint64_t check_ns;
+    uint64_t line;     /* of the latest event */
+    uint64_t lives;    /* what the processes that have ended saw: state_of_process() */
+    uint64_t aside_ns; /* spent on checks and on `lives` */
 };
 
 static void fail(struct run_result *result, enum run_end end, const char *format, ...)
@@ -115,7 +116,20 @@ static void ended(struct run *run, enum play play) {
 static enum play check(struct run *run) {
     uint64_t begin = player_now();
     enum play play = player_check(run->player, run->line);
-    run->check_ns += player_now() - begin;
+    run->aside_ns += player_now() - begin;
+    return play;
+}
+
+/* The last look at what the process sees, before exec or exit. */
+static enum play note_life(struct run *run, const struct trace_event *event) {
+    enum play play = player_flush(run->player);
+    if (play != PLAY_ON)
+        return play;
+    uint64_t begin = player_now();
+    run->lives = state_of_process(run->player, event->process, run->lives);
+    if (run->request->verify && run->player->model)
+        play = player_check_process(run->player, event->process, event->line);
+    run->aside_ns += player_now() - begin;
     return play;
 }
 
@@ -140,7 +154,11 @@ static enum play play_event(struct run *run, const struct trace_event *event) {
         take_note(run, event);
         return PLAY_ON;
     }
-    enum play play = player_event(run->player, event);
+    enum play play = PLAY_ON;
+    if (event->kind == EVENT_EXEC || event->kind == EVENT_EXIT)
+        play = note_life(run, event);
+    if (play == PLAY_ON)
+        play = player_event(run->player, event);
     return play == PLAY_ON ? check_if_due(run) : play;
 }
 
@@ -175,7 +193,7 @@ static void write_state(struct run *run) {
         fail(run->result, RUN_FAILED, "cannot write the state to %s: %s", path, strerror(errno));
         return;
     }
-    run->result->state_hash = state_write(run->player, file);
+    run->result->state_hash = state_write(run->player, file) ^ run->lives;
     if (!file)
         return;
     bool failed = fflush(file) != 0 || ferror(file);
@@ -188,7 +206,7 @@ static void write_state(struct run *run) {
 static void play(struct run *run) {
     uint64_t begin = player_now();
     bool complete = play_events(run);
-    run->result->wall_seconds = (double)(player_now() - begin - run->check_ns) / 1e9;
+    run->result->wall_seconds = (double)(player_now() - begin - run->aside_ns) / 1e9;
     if (complete && run->request->verify) {
         enum play end = check(run);
         if (end == PLAY_ON)

@@ -229,7 +229,7 @@ static enum play check_area_pages(struct check *check) {
     return play;
 }
 
-static enum play check_process(struct player *player, uint32_t process, uint64_t line) {
+enum play player_check_process(struct player *player, uint32_t process, uint64_t line) {
     struct check check = { .player = player, .process = process, .line = line, .play = PLAY_ON };
     enum play play = check_areas(&check);
     if (play == PLAY_ON)
@@ -291,7 +291,7 @@ enum play player_check(struct player *player, uint64_t line) {
         return play;
     for (size_t i = 0; play == PLAY_ON && i < player->process_room; i++)
         if (player->processes[i].space)
-            play = check_process(player, (uint32_t)i, line);
+            play = player_check_process(player, (uint32_t)i, line);
     for (size_t i = 0; play == PLAY_ON && i < player->object_room; i++)
         if (player->objects[i].object)
             play = check_object(player, i, line);

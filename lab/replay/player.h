@@ -110,6 +110,9 @@ enum play player_flush(struct player *player);
 /* Everything against oracle and model. => flushed */
 enum play player_check(struct player *player, uint64_t line);
 
+/* One process against the model. => flushed; with contents */
+enum play player_check_process(struct player *player, uint32_t process, uint64_t line);
+
 /* Ends all processes and lets go of all objects; the machine is left, empty. */
 void player_clear(struct player *player);
 

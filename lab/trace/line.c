@@ -264,7 +264,7 @@ static inline bool line_end(struct cursor *cursor) {
 static bool rest(struct cursor *cursor, const char *field, size_t least, const char **text) {
     skip_blanks(cursor);
     char *start = cursor->at;
-    char *end = strchr(start, '\n');
+    char *newline = strchr(start, '\n'), *end = newline;
     char *nul = end ? NULL : start + strlen(start);
     if (nul)
         return wrong(cursor, nul, field, "text");
@@ -278,7 +278,7 @@ static bool rest(struct cursor *cursor, const char *field, size_t least, const c
                     field);
     if (bytes > TRACE_NAME_MAX)
         return fail(cursor, "%s has %zu bytes, expected at most %d", field, bytes, TRACE_NAME_MAX);
-    cursor->at = end;
+    cursor->at = newline;
     *end = '\0';
     *text = start;
     return true;
@@ -502,14 +502,14 @@ static bool unknown_letter(struct cursor *cursor, const char *line) {
                 shown);
 }
 
-bool trace_line_parse(char *line, struct trace_event *event, char *error, size_t error_bytes) {
+char *trace_line_parse(char *line, struct trace_event *event, char *error, size_t error_bytes) {
     struct cursor cursor = { line + 1, NULL, error, error_bytes };
     unsigned letter = (unsigned char)line[0];
     if (letter >= 128 || !forms[letter].text || (!is_blank(line[1]) && line[1] != '\n'))
-        return unknown_letter(&cursor, line);
+        return unknown_letter(&cursor, line), NULL;
     cursor.form = forms[letter].text;
     event->kind = (enum event_kind)letter;
     if (letter == EVENT_READ || letter == EVENT_WRITE)
-        return parse_touch(&cursor, event);
-    return forms[letter].parse(&cursor, event);
+        return parse_touch(&cursor, event) ? cursor.at : NULL;
+    return forms[letter].parse(&cursor, event) ? cursor.at : NULL;
 }

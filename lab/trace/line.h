@@ -13,10 +13,11 @@
 #include <stddef.h>
 
 /*
- * `line` is ended by '\n', which may be replaced by NUL to end a name. Fills in all but the dense
- * indices and the line's number. On failure `error` says what is wrong and what was expected.
+ * `line` is ended by '\n'; NULs may be put into it to end names. Fills in all but the dense indices
+ * and the line's number. Returns where the '\n' is or was; NULL on failure: then `error` says what is
+ * wrong and what was expected.
  */
-bool trace_line_parse(char *line, struct trace_event *event, char *error, size_t error_bytes);
+char *trace_line_parse(char *line, struct trace_event *event, char *error, size_t error_bytes);
 
 /* How an event of this kind is written, as "u PID ADDR LEN"; NULL for an unknown letter. */
 const char *trace_line_form(enum event_kind kind);

@@ -294,16 +294,13 @@ static inline bool check_state(struct trace_reader *reader, struct trace_event *
 static enum trace_status take_event(struct trace_reader *reader, char *line,
                                     struct trace_event *event) {
     char what[MESSAGE_BYTES];
-    char *end = line;
-    /* Most lines are short: a byte loop is faster than memchr() for them. */
-    while (*end != '\n')
-        end++;
+    char *end = trace_line_parse(line, event, what, sizeof(what));
+    if (!end)
+        return invalid(reader, "%s", what);
     reader->position += (size_t)(end + 1 - line);
     if (end + 1 - line > TRACE_LINE_MAX)
         return invalid(reader, "the line is longer than %d bytes, expected a trace",
                        TRACE_LINE_MAX);
-    if (!trace_line_parse(line, event, what, sizeof(what)))
-        return invalid(reader, "%s", what);
     event->line = reader->line;
     if (!check_state(reader, event))
         return TRACE_INVALID;
