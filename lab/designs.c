@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * designs.c - `objrmap designs`: the reverse-mapping designs that are built in, and what each costs.
+ * designs.c - `objrmap designs`: the designs and file indexes that are built in, and what each costs.
  */
 #include "command.h"
 
@@ -14,7 +14,8 @@ static const char usage[] =
     "usage: objrmap designs [--json]\n"
     "\n"
     "Lists the designs of reverse mapping that replay and compare can use, oldest first, with\n"
-    "the bytes that each adds to a page, an area and an address space.\n"
+    "the bytes that each adds to a page, an area and an address space; then the ways in which a\n"
+    "file can keep the areas that map it (--file-index).\n"
     "\n"
     "  --json   the list as JSON\n";
 
@@ -35,10 +36,31 @@ static void add_design(const struct vm_design_info *design, void *context) {
                            (json_int_t)design->space_bytes, "mapping_cost", design->mapping_cost));
 }
 
+static void print_file_index(const struct vm_file_index_info *index, void *context) {
+    (void)context;
+    printf("%s\n", index->name);
+    printf("    from           %s\n", index->origin);
+    printf("    bytes          %zu a file, %zu an area\n", index->object_bytes, index->area_bytes);
+}
+
+static void add_file_index(const struct vm_file_index_info *index, void *context) {
+    json_array_append_new(context,
+                          json_pack("{s:s, s:s, s:I, s:I}", "name", index->name, "origin",
+                                    index->origin, "object_bytes", (json_int_t)index->object_bytes,
+                                    "area_bytes", (json_int_t)index->area_bytes));
+}
+
+static void print_all(void) {
+    vm_design_each(print_design, NULL);
+    printf("\nHow a file keeps its areas (--file-index):\n\n");
+    vm_file_index_each(print_file_index, NULL);
+}
+
 static void print_json(void) {
-    json_t *designs = json_array();
+    json_t *designs = json_array(), *indexes = json_array();
     vm_design_each(add_design, designs);
-    json_t *document = json_pack("{s:o}", "designs", designs);
+    vm_file_index_each(add_file_index, indexes);
+    json_t *document = json_pack("{s:o, s:o}", "designs", designs, "file_indexes", indexes);
     json_dumpf(document, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(document);
@@ -46,7 +68,7 @@ static void print_json(void) {
 
 static int run_designs(int argc, char **argv) {
     if (argc == 1) {
-        vm_design_each(print_design, NULL);
+        print_all();
         return EXIT_OK;
     }
     if (argc == 2 && strcmp(argv[1], "--json") == 0) {

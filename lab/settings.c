@@ -6,8 +6,11 @@
 
 #include "command.h"
 
+#include <objrmap/rmap.h>
+
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +33,9 @@ const char settings_help[] =
     "memory\n"
     "  --contents              keep what pages contain; every load is compared with a model\n"
     "  --metadata              do not. Default: contents with --verify, else metadata\n"
-    "  --file-index NAME       how files keep their areas. Default: interval-tree\n"
+    "  --file-index NAME       how files keep the areas that map them; `objrmap designs` lists "
+    "them.\n"
+    "                          Default: interval-tree\n"
     "  --fork lazy|eager       what fork does with entries that a fault can rebuild. Default: "
     "lazy\n"
     "  --fault-around PAGES    how many cached neighbours a file fault maps. Default: 16\n"
@@ -165,9 +170,38 @@ static bool parse_swap(struct settings *settings, const char *text) {
     return parse_size("--swap", text, &settings->swap_bytes);
 }
 
+enum { FILE_INDEXES_MAX = 8 };
+
+struct file_indexes {
+    const char *name[FILE_INDEXES_MAX + 1]; /* NULL ends them */
+    unsigned count;
+    char list[160]; /* the names with commas between */
+};
+
+static void add_file_index(const struct vm_file_index_info *index, void *context) {
+    struct file_indexes *all = context;
+    if (all->count == FILE_INDEXES_MAX)
+        return;
+    size_t used = strlen(all->list);
+    snprintf(all->list + used, sizeof(all->list) - used, "%s%s", all->count ? ", " : "",
+             index->name);
+    all->name[all->count++] = index->name;
+}
+
 static bool parse_file_index(struct settings *settings, const char *text) {
-    settings->file_index = text;
-    return true;
+    struct file_indexes all = { .count = 0 };
+    vm_file_index_each(add_file_index, &all);
+    for (unsigned i = 0; i < all.count; i++)
+        if (strcmp(all.name[i], text) == 0) {
+            settings->file_index = all.name[i];
+            return true;
+        }
+    const char *near = nearest_name(text, all.name);
+    if (near)
+        complain("--file-index %s: did you mean %s? There are %s", text, near, all.list);
+    else
+        complain("--file-index %s: expected one of %s", text, all.list);
+    return false;
 }
 
 static const struct valued_option {

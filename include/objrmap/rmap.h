@@ -104,6 +104,18 @@ struct vm_design_info {
 void vm_design_each(void (*visit)(const struct vm_design_info *design, void *context),
                     void *context);
 
+/* A way in which an object keeps the areas that map it: vm_machine_config.file_index. */
+struct vm_file_index_info {
+    const char *name;
+    const char *origin;
+    size_t object_bytes;
+    size_t area_bytes;
+};
+
+/* Calls visit for every one built in, in the order of their history. */
+void vm_file_index_each(void (*visit)(const struct vm_file_index_info *index, void *context),
+                        void *context);
+
 #ifdef __cplusplus
 }
 #endif

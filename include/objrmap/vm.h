@@ -69,7 +69,7 @@ struct vm_machine_config {
     enum vm_contents contents;
     unsigned cpus;          /* 1..64; 0 means 1 */
     const char *design;     /* a name of vm_design_each(); NULL: "anon-vma" */
-    const char *file_index; /* how objects keep their areas; NULL: "interval-tree" */
+    const char *file_index; /* a name of vm_file_index_each(); NULL: "interval-tree" */
     enum vm_fork_copy fork_copy;
     enum vm_chain_lock chain_lock; /* GLOBAL: VM_EINVAL for designs without chains */
     struct vm_backing *swap;       /* borrowed; NULL: no swap */

@@ -38,6 +38,8 @@ done
 
 expect 0 '^anon-vma' designs
 expect 0 '"name": "pte-chain"' designs --json
+expect 0 '^list-of-lists' designs
+expect 0 '"file_indexes"' designs --json
 expect 2 "'--jsn' is nothing that designs takes" designs --jsn
 
 trace=$traces/family.vmt
@@ -60,7 +62,7 @@ expect 2 '--json and --dump -' replay --json --dump - "$trace"
 expect 2 'cannot open the trace .*/no-such-file' replay "$work/no-such-file"
 expect 2 'cannot be read (Is a directory)' replay "$work"
 expect 1 'cannot write the state to' replay --dump "$work/no-such-dir/x" "$trace"
-expect 1 'file_index' replay --file-index no-such-index --memory 1M "$trace"
+expect 2 'no-such-index: expected one of' replay --file-index no-such-index "$trace"
 
 expect 2 'comes through a pipe cannot be measured first' replay -
 "$objrmap" replay --memory 1M - <"$trace" >/dev/null || { echo "replay - fails"; failed=1; }
@@ -71,6 +73,8 @@ expect 2 'compare needs a trace' compare
 expect 2 'compare reads the trace several times' compare -
 expect 2 "no design 'nothing'" compare --designs anon-vma,nothing "$trace"
 expect 2 "design 'anon-vma' is named twice" compare --designs anon-vma,anon-vma "$trace"
+expect 2 'did you mean prio-tree' replay --file-index=prio_tree "$trace"
+expect 2 'one of list, sorted, list-of-lists, prio-tree, interval-tree' replay --file-index x "$trace"
 expect 2 '--rounds 0: expected a whole number' compare --rounds 0 "$trace"
 expect 2 'compare has no option --round. Did you mean --rounds' compare --round 1 "$trace"
 

@@ -2,9 +2,10 @@
 /*
  * index.h - how an object keeps the areas that map it, so that a page offset leads to them.
  *
- * The kinds are interchangeable (list, sorted list, trees ...); one is chosen for a machine. All
- * calls are made with the object's areas lock held. An area's range and pgoff must not change
- * while it is in the index: whoever changes them takes it out and puts it back.
+ * The kinds are interchangeable (docs/file-index.md); one is chosen for a machine. All calls are made
+ * with the object's areas lock held, and none can fail: whatever a kind keeps lies in the object and
+ * in the areas. An area's range and pgoff must not change while it is in the index: whoever changes
+ * them takes it out and puts it back.
  *
  * Areas are visited in an order of the kind's own. A visitor must not change the index.
  */
@@ -21,6 +22,7 @@ typedef bool vm_index_visit(struct vm_area *area, void *context);
 
 struct vm_index_kind {
     const char *name;
+    const char *origin;              /* where it comes from */
     size_t object_bytes, area_bytes; /* what it keeps in an object, and in an area */
 
     void (*init)(struct vm_area_index *index);
@@ -33,8 +35,6 @@ struct vm_index_kind {
     /* For tests: true if well formed. */
     bool (*check)(struct vm_area_index *index);
 };
-
-extern const struct vm_index_kind vm_index_interval_tree;
 
 /* By name; NULL if there is none of this name. The default for NULL. */
 const struct vm_index_kind *vm_index_kind_named(const char *name);

@@ -57,6 +57,11 @@ static inline void *vm_area_index_record(const struct vm_machine *machine, struc
     return (char *)area + machine->area_index_offset;
 }
 
+/* And back: it is the first behind the struct. */
+static inline struct vm_area *vm_area_of_index_record(const void *record) {
+    return (struct vm_area *)((uintptr_t)record - sizeof(struct vm_area));
+}
+
 static inline void *vm_area_design_record(const struct vm_machine *machine, struct vm_area *area) {
     return (char *)area + machine->area_design_offset;
 }
