@@ -283,6 +283,15 @@ static void read_mapped(struct decoder *decoder, struct task *task,
 
 /* ---- one record ---- */
 
+/* Newer kernels tell a thread's end before the last thing it does: clearing the word that others wait
+ * on to join it. Whether that faults is then told of its process. */
+static struct task *task_of_sample(const struct decoder *decoder, const struct ring_record *record,
+                                   enum tracepoint_role role) {
+    struct task *task = task_find(&decoder->processes, record->tid);
+    return task || role != ROLE_FAULT_KERNEL ? task
+                                             : task_of_process(&decoder->processes, record->pid);
+}
+
 static void read_sample(struct decoder *decoder, const struct ring_record *record) {
     uint16_t id;
     memcpy(&id, record->raw, sizeof(id));
@@ -292,13 +301,13 @@ static void read_sample(struct decoder *decoder, const struct ring_record *recor
     decoder->received[index]++;
     if (!decoder->started)
         return;
-    struct task *task = task_find(&decoder->processes, record->tid);
+    const struct tracepoint *point = &decoder->points->list[index];
+    struct task *task = task_of_sample(decoder, record, point->role);
     if (!task) {
         decoder->totals.strays++;
         return;
     }
     release_fault(decoder, task);
-    const struct tracepoint *point = &decoder->points->list[index];
     switch (point->role) {
     case ROLE_FAULT_USER:
     case ROLE_FAULT_KERNEL:
