@@ -195,9 +195,9 @@ static struct measured measure(const char *design, enum page_case page_case, uns
     return measured;
 }
 
-/* ---------------------------------------------------------------- the table */
+/* ---------------------------------------------------------------- the tables */
 
-enum { DESIGNS_MOST = 16 };
+enum { DESIGNS_MOST = 32 };
 
 struct designs {
     const char *names[DESIGNS_MOST];
@@ -210,73 +210,96 @@ static void add_design(const struct vm_design_info *info, void *context) {
         designs->names[designs->count++] = info->name;
 }
 
-static void print_heads(const struct designs *designs) {
-    printf("%-12s %8s %8s", "page", "spaces", "found");
-    for (unsigned i = 0; i < designs->count; i++)
-        printf("  %9s: ns   visits  B/mapping", designs->names[i]);
-    printf("\n");
-}
+static const unsigned mappers[] = { 1, 4, 16, 64, 256, MAPPERS_MOST };
 
-static void print_json(const char *design, enum page_case page_case, unsigned mappers,
-                       const struct measured *measured) {
-    static bool again;
+enum { SIZES = sizeof(mappers) / sizeof(mappers[0]) };
 
-    printf("%s\n{\"page\":\"%s\",\"spaces\":%u,\"found\":%llu,\"design\":\"%s\",\"ns\":%.4g,"
-           "\"visits\":%.4g,\"bytes_per_mapping\":%.4g}",
-           again ? "," : "", case_names[page_case], mappers, (unsigned long long)measured->hits,
-           design, measured->ns, measured->visits, measured->bytes);
-    again = true;
-}
+struct results {
+    struct measured of[CASES][SIZES][DESIGNS_MOST];
+};
 
 /* Fewer walks where each is long, and under valgrind, where each instruction is. */
-static uint64_t walks_for(unsigned mappers, const struct options *options) {
-    uint64_t walks = UINT64_C(400000) * (options->rounds ? options->rounds : 1) / (mappers + 20);
+static uint64_t walks_for(unsigned spaces, const struct options *options) {
+    uint64_t walks = UINT64_C(400000) * (options->rounds ? options->rounds : 1) / (spaces + 20);
     return RUNNING_ON_VALGRIND || walks < PAGES ? PAGES : walks;
 }
 
-static void print_line(const struct designs *designs, enum page_case page_case, unsigned mappers,
-                       const struct options *options) {
-    for (unsigned i = 0; i < designs->count; i++) {
-        const char *design = designs->names[i];
-        struct measured measured = measure(design, page_case, mappers, walks_for(mappers, options));
-        if (options->json) {
-            print_json(design, page_case, mappers, &measured);
-            continue;
+/* The most spaces would take valgrind too long, and tell nothing new. */
+static unsigned sizes_to_measure(void) {
+    return RUNNING_ON_VALGRIND ? SIZES - 1 : SIZES;
+}
+
+static void measure_all(struct results *results, const struct designs *designs,
+                        const struct options *options) {
+    for (enum page_case page_case = 0; page_case < CASES; page_case++)
+        for (unsigned size = 0; size < sizes_to_measure(); size++)
+            for (unsigned i = 0; i < designs->count; i++)
+                results->of[page_case][size][i] = measure(
+                    designs->names[i], page_case, mappers[size], walks_for(mappers[size], options));
+}
+
+static void print_heads(const struct designs *designs, int width, const char *what) {
+    printf("%s\n%-12s %6s %6s", what, "page", "spaces", "found");
+    for (unsigned i = 0; i < designs->count; i++)
+        printf(" %*s", width, designs->names[i]);
+    printf("\n");
+}
+
+static void print_tables(const struct results *results, const struct designs *designs) {
+    for (int bytes = 0; bytes <= 1; bytes++) {
+        print_heads(designs, bytes ? 13 : 17,
+                    bytes ? "\nbytes of reverse map per mapping" : "ns of a walk (visits)");
+        for (unsigned row = 0; row < CASES * sizes_to_measure(); row++) {
+            unsigned page_case = row / sizes_to_measure(), size = row % sizes_to_measure();
+            const struct measured *line = results->of[page_case][size];
+            printf("%-12s %6u %6llu", size ? "" : case_names[page_case], mappers[size],
+                   (unsigned long long)line[0].hits);
+            for (unsigned i = 0; i < designs->count; i++)
+                if (bytes)
+                    printf(" %13.1f", line[i].bytes);
+                else
+                    printf(" %8.0f (%6.0f)", line[i].ns, line[i].visits);
+            printf("\n");
         }
-        if (i == 0)
-            printf("%-12s %8u %8llu", mappers == 1 ? case_names[page_case] : "", mappers,
-                   (unsigned long long)measured.hits);
-        printf("  %13.0f %8.1f %10.1f", measured.ns, measured.visits, measured.bytes);
     }
-    if (!options->json)
-        printf("\n");
-    fflush(stdout);
+}
+
+static void print_json(const struct results *results, const struct designs *designs) {
+    for (unsigned row = 0; row < CASES * sizes_to_measure() * designs->count; row++) {
+        unsigned design = row % designs->count, size = row / designs->count % sizes_to_measure();
+        unsigned page_case = row / designs->count / sizes_to_measure();
+        const struct measured *measured = &results->of[page_case][size][design];
+        printf("%s\n{\"page\":\"%s\",\"spaces\":%u,\"found\":%llu,\"design\":\"%s\",\"ns\":%.4g,"
+               "\"visits\":%.4g,\"bytes_per_mapping\":%.4g}",
+               row ? "," : "", case_names[page_case], mappers[size],
+               (unsigned long long)measured->hits, designs->names[design], measured->ns,
+               measured->visits, measured->bytes);
+    }
 }
 
 int main(int argc, char **argv) {
-    static const unsigned mappers[] = { 1, 4, 16, 64, 256, MAPPERS_MOST };
-    static const char *const notes[] = { "ns and visits (areas, chain nodes, tables and entries "
-                                         "looked at) of one walk that finds all",
-                                         "mappings of a page, by case and number of spaces; bytes "
-                                         "of reverse map per mapping that exists.",
-                                         "late: the page came after the forks; kept: all others "
-                                         "have replaced it by copies of their own.",
-                                         NULL };
+    static const char *const notes[] = {
+        "A walk finds all mappings of a page. Visits are areas, chain nodes, tables and entries "
+        "looked",
+        "at. late: the page came after the forks, to the parent or to the middle one of its "
+        "children;",
+        "kept: all but the middle child have replaced it by copies.", NULL
+    };
+    static struct results results;
     struct options options =
         options_read(argc, argv, "a reverse-map walk, by kind of page and number of mappers");
     struct designs designs = { .count = 0 };
     struct place place = take_one_core();
 
     vm_design_each(add_design, &designs);
-    if (options.json)
+    measure_all(&results, &designs, &options);
+    if (options.json) {
         printf("{\"benchmark\":\"rmap\",\"core\":%d,\"realtime\":%s,\"rows\":[", place.core,
                place.realtime ? "true" : "false");
-    else
-        print_heads(&designs);
-    for (enum page_case page_case = 0; page_case < CASES; page_case++)
-        for (unsigned i = 0; i < sizeof(mappers) / sizeof(mappers[0]); i++)
-            if (!RUNNING_ON_VALGRIND || mappers[i] <= 256)
-                print_line(&designs, page_case, mappers[i], &options);
+        print_json(&results, &designs);
+    } else {
+        print_tables(&results, &designs);
+    }
     notes_print(options.json, notes);
     return 0;
 }

@@ -34,8 +34,10 @@ void bench_machine_open(struct bench_machine *bench, const struct bench_config *
                                         .swap_pages = config->swap_pages,
                                         .fault_around = config->fault_around };
     if (vm_machine_create(&wanted, &bench->machine, &why) != VM_OK) {
-        fprintf(stderr, "objrmap: no machine of %llu frames: %s; is there enough memory?\n",
-                (unsigned long long)config->frames, why);
+        fprintf(
+            stderr,
+            "objrmap: no machine of %llu frames: %s; is there enough memory, and such a design?\n",
+            (unsigned long long)config->frames, why);
         exit(1);
     }
 }

@@ -10,21 +10,22 @@
 
 static void print_usage(FILE *to, const char *program, const char *purpose) {
     fprintf(to,
-            "usage: %s [--json] [--large] [--rounds N]\n"
+            "usage: %s [--json] [--large] [--rounds N] [--versus DESIGN]\n"
             "%s\n"
             "  --json      print one JSON document instead of a table\n"
             "  --large     the largest sizes too\n"
-            "  --rounds N  measure each pair N times (1..%d), and take medians\n",
+            "  --rounds N  measure each pair N times (1..%d), and take medians\n"
+            "  --versus DESIGN  the design to put beside anon-vma; else pte-chain\n",
             program, purpose, SAMPLES_MAX);
 }
 
 struct options options_read(int argc, char **argv, const char *purpose) {
-    static const struct option known[] = { { "json", no_argument, NULL, 'j' },
-                                           { "large", no_argument, NULL, 'l' },
-                                           { "rounds", required_argument, NULL, 'r' },
-                                           { "help", no_argument, NULL, 'h' },
-                                           { 0 } };
-    struct options options = { .rounds = 0 };
+    static const struct option known[] = {
+        { "json", no_argument, NULL, 'j' },         { "large", no_argument, NULL, 'l' },
+        { "rounds", required_argument, NULL, 'r' }, { "versus", required_argument, NULL, 'v' },
+        { "help", no_argument, NULL, 'h' },         { 0 }
+    };
+    struct options options = { .versus = "pte-chain" };
     int letter;
 
     while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -32,6 +33,8 @@ struct options options_read(int argc, char **argv, const char *purpose) {
             options.json = true;
         else if (letter == 'l')
             options.large = true;
+        else if (letter == 'v')
+            options.versus = optarg;
         else if (letter == 'r' && atoi(optarg) > 0 && atoi(optarg) <= SAMPLES_MAX)
             options.rounds = (unsigned)atoi(optarg);
         else {
@@ -44,6 +47,12 @@ struct options options_read(int argc, char **argv, const char *purpose) {
         exit(2);
     }
     return options;
+}
+
+void options_apply(const struct options *options, struct bench_config *columns, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        if (!columns[i].design)
+            columns[i].design = options->versus;
 }
 
 /* ---------------------------------------------------------------- heads */

@@ -22,11 +22,15 @@
 struct options {
     bool json;
     bool large;
-    unsigned rounds; /* 0: the benchmark's own choice */
+    unsigned rounds;    /* 0: the benchmark's own choice */
+    const char *versus; /* the design that stands beside anon-vma */
 };
 
-/* Reads --json, --large, --rounds N, --help; ends the program where it must. */
+/* Reads --json, --large, --rounds N, --versus DESIGN, --help; ends the program where it must. */
 struct options options_read(int argc, char **argv, const char *purpose);
+
+/* Columns without a design are for --versus. */
+void options_apply(const struct options *options, struct bench_config *columns, unsigned count);
 
 enum goal {
     GOAL_NONE,
