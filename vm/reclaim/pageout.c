@@ -177,6 +177,50 @@ static bool may_discard(struct vm_machine *machine, struct vm_page *page,
     return false;
 }
 
+/* ---- one entry */
+
+/* Makes ready what the entry will leave behind. => page locked */
+static bool prepare_unmap(struct unmap *unmap, vm_pte entry) {
+    struct vm_page *page = unmap->page;
+    struct vm_page_use use = { .dirty = vm_pte_dirty(entry) };
+
+    if (!vm_page_is(page, VM_PAGE_ANON))
+        return page->object != NULL; /* else its object has let go of it, and waits for its lock */
+    unmap->discard = may_discard(unmap->machine, page, &use);
+    return unmap->discard || vm_page_is(page, VM_PAGE_SWAPCACHE) ||
+           vm_swap_cache_add(unmap->machine, page) == VM_OK;
+}
+
+static enum vm_swept after_unmap(const struct unmap *unmap) {
+    if (vm_page_mapcount(unmap->page) != 0)
+        return VM_SWEPT_UNMAPPED;
+    if (vm_page_counts(unmap->page) == VM_ONE_REFERENCE) {
+        vm_count(unmap->machine, reclaim.freed, 1);
+        return VM_SWEPT_FREED;
+    }
+    vm_lru_move_to_tail(unmap->machine, unmap->page);
+    return VM_SWEPT_LOOSE;
+}
+
+enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping) {
+    struct vm_machine *machine = mapping->area->space->machine;
+    vm_pte entry = vm_pte_read(mapping->entry);
+    struct vm_page *page = vm_page_of(machine, vm_pte_frame(entry));
+    struct unmap unmap = { .machine = machine, .page = page };
+    enum vm_swept swept = VM_SWEPT_KEPT;
+
+    if (!vm_page_trylock(machine, page))
+        return VM_SWEPT_KEPT;
+    vm_page_get(machine, page);
+    if (prepare_unmap(&unmap, entry) && unmap_entry(mapping, &unmap) == VM_STEP_UNMAPPED)
+        swept = after_unmap(&unmap);
+    vm_page_unlock(machine, page);
+    vm_page_put(machine, page);
+    return swept;
+}
+
+/* ---- one page */
+
 enum vm_pageout vm_pageout_locked(struct vm_machine *machine, struct vm_page *page,
                                   const struct vm_page_use *use) {
     if (vm_page_counts(page) == VM_ONE_REFERENCE)

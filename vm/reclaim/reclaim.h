@@ -33,6 +33,17 @@ struct vm_page_use {
 /* => page locked */
 struct vm_page_use vm_page_age(struct vm_machine *machine, struct vm_page *page);
 
+/* What became of one entry that a sweep has shown. */
+enum vm_swept {
+    VM_SWEPT_KEPT,     /* its page is locked, or there is nowhere to write it to */
+    VM_SWEPT_UNMAPPED, /* others still map the page */
+    VM_SWEPT_LOOSE,    /* nobody does: it is the next to be looked at on the inactive list */
+    VM_SWEPT_FREED     /* nobody does, and its contents were given away: the frame is free */
+};
+
+/* Takes out one entry, whatever else maps its page. => as in a sweep */
+enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping);
+
 /* Write-protects and cleans every entry of an object's page; the page takes over their dirty bits.
  * Returns whether the page is dirty now. => page locked */
 bool vm_page_collect_dirty(struct vm_machine *machine, struct vm_page *page);

@@ -8,6 +8,10 @@
  * size >> priority, and priority falls from 12 to 0 until enough frames are free: only at 0 is
  * everything looked at, and there a page is taken even if it is in use.
  *
+ * A design without a reverse map cannot say who maps a page. Then each round first sweeps over the
+ * entries of all spaces, a share of them as of pages, and takes out those that are not in use; the
+ * lists only give up pages that have no entry left.
+ *
  * Bligh & Hansen 2003, section 7 (physical scanning); the constants are those of Linux 2.5.
  */
 #include "vm/reclaim/reclaim.h"
@@ -15,12 +19,69 @@
 #define PRIORITY_START 12
 #define BATCH          32
 
+/* How much of so many pages one round looks at. */
+static uint64_t share(uint64_t pages, unsigned priority) {
+    return (pages >> priority) + 1;
+}
+
 struct scan {
     struct vm_machine *machine;
     struct vm_zone *zone;
     unsigned priority;
     uint64_t wanted, freed;
+    uint64_t loose; /* pages that this round's sweep has made free to go */
 };
+
+/* ---- entries, where there is no reverse map */
+
+struct sweep {
+    struct scan *scan;
+    uint64_t left; /* entries that may still be looked at */
+};
+
+static enum vm_step look_at_swept(const struct vm_mapping *mapping, void *context) {
+    struct sweep *sweep = context;
+    struct scan *scan = sweep->scan;
+    enum vm_swept swept = VM_SWEPT_KEPT;
+
+    if (sweep->left == 0 || scan->freed + scan->loose >= scan->wanted)
+        return VM_STEP_STOP;
+    sweep->left--;
+    if (scan->priority > 0 && vm_pte_accessed(vm_pte_read(mapping->entry)))
+        vm_pte_clear_bits(scan->machine, mapping->entry, VM_PTE_ACCESSED);
+    else
+        swept = vm_pageout_entry(mapping);
+    scan->loose += swept == VM_SWEPT_LOOSE;
+    scan->freed += swept == VM_SWEPT_FREED;
+    return swept == VM_SWEPT_KEPT ? VM_STEP_ON : VM_STEP_UNMAPPED;
+}
+
+static uint64_t listed_pages(const struct vm_machine *machine) {
+    uint64_t pages = 0;
+
+    for (unsigned n = 0; n < machine->node_count; n++)
+        for (unsigned z = 0; z < machine->nodes[n].zone_count; z++)
+            for (unsigned list = 0; list < VM_LRU_LISTS; list++)
+                pages += machine->nodes[n].zones[z].lru[list].pages;
+    return pages;
+}
+
+static void sweep_entries(struct scan *scan) {
+    struct vm_machine *machine = scan->machine;
+    struct sweep sweep = { .scan = scan, .left = UINT64_MAX };
+
+    scan->loose = 0;
+    if (!machine->design->sweep)
+        return;
+    if (scan->priority > 0)
+        sweep.left = share(listed_pages(machine), scan->priority);
+    machine->design->sweep(machine, look_at_swept, &sweep);
+}
+
+/* Its entries cannot be asked: it stays until sweeps have taken them. */
+static bool waits_for_sweep(const struct vm_machine *machine, const struct vm_page *page) {
+    return machine->design->sweep && vm_page_mapcount(page) > 0;
+}
 
 /* ---- the inactive list */
 
@@ -39,7 +100,9 @@ static void look_at_inactive(struct scan *scan, struct vm_page *page) {
 
     vm_count(machine, reclaim.scanned, 1);
     if (vm_page_trylock(machine, page)) {
-        struct vm_page_use use = vm_page_age(machine, page);
+        struct vm_page_use use = { .locked = waits_for_sweep(machine, page) };
+        if (!use.locked)
+            use = vm_page_age(machine, page);
         if (use.locked || in_use(scan, page, &use)) {
             result = VM_PAGEOUT_IN_USE;
             vm_count(machine, reclaim.activated, 1);
@@ -73,8 +136,11 @@ static void look_at_active(struct scan *scan, struct vm_page *page) {
     bool stay = true;
 
     if (vm_page_trylock(machine, page)) {
-        struct vm_page_use use = vm_page_age(machine, page);
-        stay = use.locked || (use.accessed > 0 && scan->priority > 0);
+        stay = waits_for_sweep(machine, page);
+        if (!stay) {
+            struct vm_page_use use = vm_page_age(machine, page);
+            stay = use.locked || (use.accessed > 0 && scan->priority > 0);
+        }
         vm_page_unlock(machine, page);
     }
     vm_lru_add(machine, page, stay ? VM_LRU_ACTIVE : VM_LRU_INACTIVE);
@@ -97,17 +163,13 @@ static void shrink_active(struct scan *scan, uint64_t pages) {
 
 /* ---- rounds */
 
-static uint64_t share(uint64_t pages, unsigned priority) {
-    return (pages >> priority) + 1;
-}
-
 static void shrink_zone(struct scan *scan) {
     struct vm_lru *active = &scan->zone->lru[VM_LRU_ACTIVE];
     struct vm_lru *inactive = &scan->zone->lru[VM_LRU_INACTIVE];
 
     if (active->pages > inactive->pages / 2)
         shrink_active(scan, share(active->pages, scan->priority));
-    shrink_inactive(scan, share(inactive->pages, scan->priority));
+    shrink_inactive(scan, share(inactive->pages, scan->priority) + scan->loose);
 }
 
 static void shrink_all_zones(struct scan *scan) {
@@ -126,7 +188,10 @@ uint64_t vm_reclaim_frames(struct vm_machine *machine, uint64_t frames) {
 
     for (int priority = PRIORITY_START; priority >= 0 && scan.freed < frames; priority--) {
         scan.priority = (unsigned)priority;
-        shrink_all_zones(&scan);
+        do {
+            sweep_entries(&scan);
+            shrink_all_zones(&scan);
+        } while (priority == 0 && scan.freed < frames && scan.loose > 0);
     }
     vm_count(machine, reclaim.runs, 1);
     vm_count(machine, reclaim.ns, machine->port->clock_ns(machine->port) - start);
