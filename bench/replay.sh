@@ -123,6 +123,7 @@ if ! "$objrmap" record -o "$trace" -- \
     what="the build recorded in $trace, on the machine where it was recorded"
 fi
 
+calmly="" # the build had no priority, either
 for design in anon-vma pte-chain; do
     for memory in 64G 50%; do
         replay "$work/build.json" --design "$design" --memory "$memory" "$trace"
