@@ -188,6 +188,9 @@ struct vm_area_walk {
  * => a lock is held that the area must wait for before it ends */
 bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area);
 
+/* The same for an area whose space->areas_lock is held; it is let go of. */
+bool vm_rmap_walk_held_area(struct vm_area_walk *walk, struct vm_area *area);
+
 /* The same for the area at this address of the space, if there is one and the page would be there.
  * => a lock is held that the space must wait for before it ends */
 bool vm_rmap_walk_space(struct vm_area_walk *walk, struct vm_space *space, uint64_t address);

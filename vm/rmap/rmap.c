@@ -21,13 +21,13 @@
 
 extern const struct vm_design vm_design_virtual_scan, vm_design_pte_chain_list,
     vm_design_pte_chain_direct, vm_design_pte_chain, vm_design_shadow, vm_design_objrmap_partial,
-    vm_design_anonmm, vm_design_anon_vma;
+    vm_design_anonmm, vm_design_anon_vma_direct, vm_design_anon_vma;
 
 /* In the order of their history. */
 static const struct vm_design *const designs[] = {
-    &vm_design_virtual_scan, &vm_design_pte_chain_list, &vm_design_pte_chain_direct,
-    &vm_design_pte_chain,    &vm_design_shadow,         &vm_design_objrmap_partial,
-    &vm_design_anonmm,       &vm_design_anon_vma,
+    &vm_design_virtual_scan, &vm_design_pte_chain_list,  &vm_design_pte_chain_direct,
+    &vm_design_pte_chain,    &vm_design_shadow,          &vm_design_objrmap_partial,
+    &vm_design_anonmm,       &vm_design_anon_vma_direct, &vm_design_anon_vma,
 };
 
 #define DESIGNS (sizeof designs / sizeof designs[0])
@@ -117,7 +117,6 @@ static bool lock_areas(struct vm_area_walk *walk, struct vm_space *space) {
     return true;
 }
 
-/* Looks into the area, if there is one, and lets go of its space. False ends the walk. */
 static bool look_and_unlock(struct vm_area_walk *walk, struct vm_space *space,
                             struct vm_area *area) {
     struct vm_machine *machine = walk->machine;
@@ -133,6 +132,10 @@ static bool look_and_unlock(struct vm_area_walk *walk, struct vm_space *space,
     if (hit && step != VM_STEP_UNMAPPED)
         walk->kept++;
     return step != VM_STEP_STOP && !found_all(walk);
+}
+
+bool vm_rmap_walk_held_area(struct vm_area_walk *walk, struct vm_area *area) {
+    return look_and_unlock(walk, area->space, area);
 }
 
 bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area) {
