@@ -101,6 +101,9 @@ static bool parse(struct compare *compare, int argc, char **argv) {
         complain("compare reads the trace several times: put it into a file");
         return false;
     }
+    for (unsigned i = 0; i < compare->designs.count; i++)
+        if (!design_takes_chain_lock(compare->designs.name[i], compare->settings.chain_lock))
+            return false;
     return true;
 }
 
@@ -116,6 +119,7 @@ static struct run_request request_for(const struct compare *compare, const char 
         .design = design,
         .file_index = settings->file_index,
         .fork_copy = settings->fork_copy,
+        .chain_lock = settings->chain_lock,
         .fault_around = settings->fault_around,
         .contents = contents ? VM_CONTENTS_KEPT : VM_METADATA_ONLY,
         .verify = judge,

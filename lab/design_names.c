@@ -66,3 +66,25 @@ bool design_names_parse(const char *list, struct design_names *names) {
             return true;
     }
 }
+
+struct chain_search {
+    const char *design;
+    bool chains;
+};
+
+static void match_chains(const struct vm_design_info *design, void *context) {
+    struct chain_search *search = context;
+    if (strcmp(design->name, search->design) == 0)
+        search->chains = design->chains;
+}
+
+bool design_takes_chain_lock(const char *design, enum vm_chain_lock lock) {
+    struct chain_search search = { .design = design };
+    vm_design_each(match_chains, &search);
+    if (lock == VM_CHAIN_LOCK_PAGE || search.chains)
+        return true;
+    complain("--chain-lock global: %s has no chains to lock; name designs that list each page's "
+             "entries, such as pte-chain",
+             design);
+    return false;
+}

@@ -5,6 +5,8 @@
 #ifndef OBJRMAP_LAB_DESIGN_NAMES_H
 #define OBJRMAP_LAB_DESIGN_NAMES_H
 
+#include <objrmap/vm.h>
+
 #include <stdbool.h>
 
 enum { DESIGNS_MAX = 16 };
@@ -24,5 +26,8 @@ const char *design_name(const char *typed);
 
 /* "a,b" or "all"; NULL is all. False after a complaint; a name given twice is one too. */
 bool design_names_parse(const char *list, struct design_names *names);
+
+/* Whether the design's chains can be locked like this; if not, it says so. */
+bool design_takes_chain_lock(const char *design, enum vm_chain_lock lock);
 
 #endif

@@ -23,17 +23,21 @@ static void print_design(const struct vm_design_info *design, void *context) {
     (void)context;
     printf("%s\n", design->name);
     printf("    from           %s\n", design->origin);
-    printf("    bytes          %zu a page, %zu an area, %zu a space\n", design->page_bytes,
+    printf("    bytes          %zu a page, %zu an area, %zu a space", design->page_bytes,
            design->area_bytes, design->space_bytes);
+    if (design->table_bytes)
+        printf(", %zu a leaf table", design->table_bytes);
+    putchar('\n');
     printf("    a mapping more %s\n", design->mapping_cost);
 }
 
 static void add_design(const struct vm_design_info *design, void *context) {
     json_array_append_new(
-        context, json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "name", design->name, "origin",
+        context, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s}", "name", design->name, "origin",
                            design->origin, "page_bytes", (json_int_t)design->page_bytes,
                            "area_bytes", (json_int_t)design->area_bytes, "space_bytes",
-                           (json_int_t)design->space_bytes, "mapping_cost", design->mapping_cost));
+                           (json_int_t)design->space_bytes, "table_bytes",
+                           (json_int_t)design->table_bytes, "mapping_cost", design->mapping_cost));
 }
 
 static void print_file_index(const struct vm_file_index_info *index, void *context) {

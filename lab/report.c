@@ -37,6 +37,9 @@ json_t *report_machine(const struct settings *settings, const struct run_request
                         percent ? json_real(settings->memory) : json_null());
     json_object_set_new(machine, "fork",
                         json_string(request->fork_copy == VM_FORK_EAGER ? "eager" : "lazy"));
+    json_object_set_new(
+        machine, "chain_lock",
+        json_string(request->chain_lock == VM_CHAIN_LOCK_GLOBAL ? "global" : "page"));
     set_count(machine, "fault_around", request->fault_around ? request->fault_around : 16);
     return machine;
 }
@@ -103,6 +106,8 @@ static json_t *reverse_map(const struct vm_stats *stats) {
     set_count(rmap, "empty_walks", stats->rmap.empty_walks);
     set_count(rmap, "range_rejects", stats->rmap.range_rejects);
     set_count(rmap, "object_visits", stats->rmap.object_visits);
+    set_count(rmap, "removal_visits", stats->rmap.removal_visits);
+    set_count(rmap, "chain_locks", stats->rmap.chain_locks);
     set_count(rmap, "forced_copies", stats->rmap.forced_copies);
     set_count(rmap, "repointed", stats->rmap.repointed);
     return rmap;
@@ -112,6 +117,7 @@ static json_t *reclaim(const struct vm_stats *stats) {
     json_t *reclaim = json_object();
     set_count(reclaim, "runs", stats->reclaim.runs);
     set_count(reclaim, "scanned", stats->reclaim.scanned);
+    set_count(reclaim, "swept", stats->reclaim.swept);
     set_count(reclaim, "activated", stats->reclaim.activated);
     set_count(reclaim, "unmapped", stats->reclaim.unmapped);
     set_count(reclaim, "swapped_out", stats->reclaim.swapped_out);

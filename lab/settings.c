@@ -38,6 +38,9 @@ const char settings_help[] =
     "                          Default: interval-tree\n"
     "  --fork lazy|eager       what fork does with entries that a fault can rebuild. Default: "
     "lazy\n"
+    "  --chain-lock page|global  what protects a page's chain: a bit of the page, or one lock for "
+    "all.\n"
+    "                          For designs with chains. Default: page\n"
     "  --fault-around PAGES    how many cached neighbours a file fault maps. Default: 16\n"
     "\n"
     "Judging it:\n"
@@ -47,8 +50,8 @@ const char settings_help[] =
     "model\n";
 
 static const char *const shared_options[] = {
-    "--memory", "--swap",         "--contents", "--metadata", "--file-index",
-    "--fork",   "--fault-around", "--verify",   "--json",     "--help",
+    "--memory",       "--swap",   "--contents",   "--metadata", "--file-index", "--fork",
+    "--fault-around", "--verify", "--chain-lock", "--json",     "--help",
 };
 
 enum { SHARED_OPTIONS = sizeof(shared_options) / sizeof(shared_options[0]), OWN_OPTIONS = 8 };
@@ -133,6 +136,14 @@ static bool parse_fork(struct settings *settings, const char *text) {
     return false;
 }
 
+static bool parse_chain_lock(struct settings *settings, const char *text) {
+    settings->chain_lock = strcmp(text, "global") == 0 ? VM_CHAIN_LOCK_GLOBAL : VM_CHAIN_LOCK_PAGE;
+    if (strcmp(text, "global") == 0 || strcmp(text, "page") == 0)
+        return true;
+    complain("--chain-lock %s: expected page or global", text);
+    return false;
+}
+
 static bool parse_fault_around(struct settings *settings, const char *text) {
     uint64_t pages;
     if (!option_number("--fault-around", text, 1, 512, &pages))
@@ -212,6 +223,7 @@ static const struct valued_option {
     { "--swap", parse_swap },
     { "--fork", parse_fork },
     { "--file-index", parse_file_index },
+    { "--chain-lock", parse_chain_lock },
     { "--fault-around", parse_fault_around },
 };
 

@@ -20,6 +20,7 @@ struct settings {
     uint64_t swap_bytes;
     const char *file_index;
     enum vm_fork_copy fork_copy;
+    enum vm_chain_lock chain_lock;
     unsigned fault_around;
     enum contents_choice contents;
     bool verify;

@@ -20,7 +20,7 @@ static int design_init(struct vm_machine *machine) {
 }
 
 static bool design_has_chains(const struct vm_machine_config *config) {
-    return vm_design_named(config->design ? config->design : DEFAULT_DESIGN)->chains;
+    return vm_design_named(config->design ? config->design : DEFAULT_DESIGN)->info.chains;
 }
 
 static void design_fini(struct vm_machine *machine) {

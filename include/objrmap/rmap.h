@@ -96,7 +96,8 @@ struct vm_design_info {
     size_t page_bytes;  /* of those that every frame's descriptor has room for */
     size_t area_bytes;
     size_t space_bytes;
-    size_t table_bytes;       /* for each leaf table, whatever it maps */
+    size_t table_bytes; /* for each leaf table, whatever it maps */
+    bool chains; /* it lists the entries of each page: chain_lock may be VM_CHAIN_LOCK_GLOBAL */
     const char *mapping_cost; /* in words: what one more mapping of a page costs */
 };
 

@@ -80,8 +80,7 @@ enum vm_walked { VM_WALKED_ALL, VM_WALKED_SOME };
 
 struct vm_design {
     struct vm_design_info
-        info;    /* area_bytes and space_bytes are what it gets behind areas and spaces */
-    bool chains; /* it lists entries page by page, under config.chain_lock */
+        info; /* area_bytes and space_bytes are what it gets behind areas and spaces */
 
     int (*init)(struct vm_machine *machine); /* VM_ENOMEM */
     void (*fini)(struct vm_machine *machine);

@@ -47,9 +47,9 @@ const struct vm_design vm_design_objrmap_partial = {
     .info = { .name = "objrmap-partial",
               .origin = "McCracken for Linux 2.5.68 (2003): files by their areas, else chains",
               .page_bytes = sizeof(uint64_t),
+              .chains = true,
               .mapping_cost = "of an object's page nothing; of an anonymous one the first nothing, "
                               "the others 9.1 bytes in full nodes of 64" },
-    .chains = true,
     .init = vm_pte_chain_init,
     .fini = vm_pte_chain_fini,
     .reserve = vm_pte_chain_reserve,

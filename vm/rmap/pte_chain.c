@@ -318,9 +318,9 @@ const struct vm_design vm_design_pte_chain = {
     .info = { .name = "pte-chain",
               .origin = "Linux 2.5.31 to 2.6.6 (2002): cache-line nodes, and direct pointers",
               .page_bytes = sizeof(uint64_t),
+              .chains = true,
               .mapping_cost =
                   "the first of a page nothing, the others 9.1 bytes in full nodes of 64" },
-    .chains = true,
     .init = vm_pte_chain_init,
     .fini = vm_pte_chain_fini,
     .reserve = vm_pte_chain_reserve,
