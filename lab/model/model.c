@@ -219,6 +219,19 @@ static void extend(struct process *process, uint64_t end, uint64_t bytes) {
         area->end = end + bytes;
 }
 
+/* Unmaps what areas of [old, old + length) will replace at `new`; what lies across from a hole
+ * stays. */
+static void unmap_across(struct process *process, uint64_t old, uint64_t length, uint64_t new) {
+    size_t first, behind = areas_cut(&process->areas, old, old + length, &first);
+    size_t count = behind - first;
+    struct model_area *sources = new_array(count, sizeof(*sources));
+    for (size_t i = 0; i < count; i++)
+        sources[i] = process->areas.list[first + i];
+    for (size_t i = 0; i < count; i++)
+        unmap(process, sources[i].start - old + new, sources[i].end - old + new);
+    free(sources);
+}
+
 /* [old, old + length) goes to `new`, where nothing is. */
 static void relocate(struct process *process, uint64_t old, uint64_t length, uint64_t new) {
     size_t first, behind = areas_cut(&process->areas, old, old + length, &first);
@@ -246,7 +259,9 @@ void model_move(struct model *model, uint32_t index, uint64_t old, uint64_t old_
         return;
     }
     uint64_t kept = old_length < new_length ? old_length : new_length;
-    if (new != old)
+    if (new != old && old_length == new_length)
+        unmap_across(process, old, old_length, new);
+    else if (new != old)
         unmap(process, new, new + new_length);
     if (kept < old_length)
         unmap(process, old + kept, old + old_length);
@@ -256,12 +271,30 @@ void model_move(struct model *model, uint32_t index, uint64_t old, uint64_t old_
         extend(process, new + kept, new_length - kept);
 }
 
+void model_move_keeping(struct model *model, uint32_t index, uint64_t old, uint64_t length,
+                        uint64_t new) {
+    struct process *process = &model->processes[index];
+    size_t first, behind = areas_cut(&process->areas, old, old + length, &first);
+    size_t count = behind - first;
+    struct model_area *kept = new_array(count, sizeof(*kept));
+    for (size_t i = 0; i < count; i++) {
+        kept[i] = process->areas.list[first + i];
+        model_object_get(kept[i].object);
+    }
+    model_move(model, index, old, length, new, length);
+    for (size_t i = 0; i < count; i++)
+        areas_insert(&process->areas, &kept[i]);
+    free(kept);
+}
+
 void model_rearrange(struct model *model, uint32_t index, uint64_t start, uint64_t end,
                      uint64_t pgoff) {
     struct model_areas *areas = &model->processes[index].areas;
     size_t first, behind = areas_cut(areas, start, end, &first);
-    for (size_t i = first; i < behind; i++)
+    for (size_t i = first; i < behind; i++) {
         areas->list[i].pgoff = pgoff + ((areas->list[i].start - start) >> VM_PAGE_SHIFT);
+        areas->list[i].dontfork = false; /* it is a new mapping, for which nothing was advised */
+    }
 }
 
 /* ---------------------------------------------------------------- pages */

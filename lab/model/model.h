@@ -56,6 +56,12 @@ void model_protect(struct model *model, uint32_t process, uint64_t start, uint64
 
 void model_move(struct model *model, uint32_t process, uint64_t old, uint64_t old_length,
                 uint64_t new, uint64_t new_length);
+
+/* The pages of [old, old + length) move to `new`; the areas stay, without their private pages, and
+ * appear at `new` as well. */
+void model_move_keeping(struct model *model, uint32_t process, uint64_t old, uint64_t length,
+                        uint64_t new);
+
 void model_rearrange(struct model *model, uint32_t process, uint64_t start, uint64_t end,
                      uint64_t pgoff);
 

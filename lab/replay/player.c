@@ -77,7 +77,7 @@ static struct player *machine_failed(struct player *player, int result, const ch
 struct player *player_create(const struct vm_machine_config *config, const char *trace_name) {
     struct player *player = new_array(1, sizeof(*player));
     player->trace_name = trace_name;
-    posix_port_init(&player->port, 1);
+    posix_port_init(&player->port, config->cpus);
     player->port.frames =
         config->contents == VM_CONTENTS_KEPT ? POSIX_FRAMES_HUGE : POSIX_FRAMES_SMALL;
     struct vm_machine_config own = *config;
@@ -402,13 +402,38 @@ static enum play rearrange(struct player *player, const struct trace_event *even
     return play;
 }
 
+/* Where a range stops to be of areas that the advice is for. */
+struct advisable {
+    enum vm_advice advice;
+    uint64_t start, end;
+};
+
+static bool visit_advised(const struct vm_area_view *area, void *context) {
+    struct advisable *range = context;
+    bool refused = area->locked || (range->advice == VM_MADV_FREE && area->object);
+    if (area->end <= range->start || !refused)
+        return area->end < range->end;
+    if (area->start < range->end)
+        range->end = area->start > range->start ? area->start : range->start;
+    return false;
+}
+
+/* An area that the advice is not for ends the call with VM_EINVAL; those before it are advised. */
+static uint64_t end_of_advised(const struct call *call, uint64_t start, uint64_t end, int result) {
+    struct advisable range = { call->event->advise.advice, start, end };
+    if (result == VM_EINVAL)
+        vm_area_each(call->space, visit_advised, &range);
+    return range.end;
+}
+
 static enum play advise(struct player *player, const struct trace_event *event) {
-    uint64_t start = event->advise.address, length = event->advise.length;
+    uint64_t start = event->advise.address, end = start + event->advise.length;
     struct call call = call_begin(player, event, OP_MADVISE);
-    int result = vm_madvise(call.space, start, length, event->advise.advice);
+    int result = vm_madvise(call.space, start, end - start, event->advise.advice);
     enum play play = call_end(&call, result);
-    if ((result == VM_OK || result == VM_ENOMEM) && player->model)
-        model_advise(player->model, event->process, start, start + length, event->advise.advice);
+    if ((result == VM_OK || result == VM_ENOMEM || result == VM_EINVAL) && player->model)
+        model_advise(player->model, event->process, start,
+                     end_of_advised(&call, start, end, result), event->advise.advice);
     return play;
 }
 

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * plan.c - see plan.h.
+ *
+ * Within one sequence some kinds of calls are frequent and others rare, in another the other way
+ * round: what happens only when two rare things meet happens in some sequence.
+ */
+#include "plan.h"
+
+#include <inttypes.h>
+#include <objrmap/vm.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct dice {
+    uint64_t state;
+};
+
+/* splitmix64 */
+static uint64_t roll(struct dice *dice) {
+    uint64_t mixed = dice->state += UINT64_C(0x9e3779b97f4a7c15);
+    mixed = (mixed ^ (mixed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ (mixed >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return mixed ^ (mixed >> 31);
+}
+
+static uint64_t below(struct dice *dice, uint64_t limit) {
+    return roll(dice) % limit;
+}
+
+static bool one_in(struct dice *dice, uint64_t n) {
+    return below(dice, n) == 0;
+}
+
+#define PICK(dice, ...)                                                                            \
+    ((const uint64_t[]){                                                                           \
+        __VA_ARGS__ }[below(dice, sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t))])
+
+static struct dice dice_for(uint64_t seed, uint64_t number, uint64_t purpose) {
+    struct dice dice = { seed * 3 + purpose };
+    dice.state = roll(&dice) ^ number;
+    roll(&dice);
+    return dice;
+}
+
+/* ---------------------------------------------------------------- machines */
+
+void plan_make(struct plan *plan, uint64_t seed, uint64_t number) {
+    struct dice dice = dice_for(seed, number, 1);
+    *plan = (struct plan){
+        .frames = PICK(&dice, 2048, 2048, 2048, 400, 200, 150, 120, 96, 80, 64),
+        .swap = PICK(&dice, 8192, 8192, 8192, 1000, 100, 0),
+        .metadata = one_in(&dice, 5),
+        .eager = number & 1,
+        .around = PICK(&dice, 16, 16, 1, 4, 64),
+        .cpus = one_in(&dice, 4) ? 2 : 1,
+        .areas = one_in(&dice, 8) ? 8 + below(&dice, 40) : 0,
+        .locked = one_in(&dice, 8) ? 1 + below(&dice, 100) : 0,
+        .addresses = one_in(&dice, 12) ? 50 + below(&dice, 500) : 0,
+    };
+    if (one_in(&dice, 6))
+        plan->failures.allocate = 1 + below(&dice, 20);
+    if (one_in(&dice, 12))
+        plan->failures.read = 1 + below(&dice, 20);
+    if (one_in(&dice, 12))
+        plan->failures.write = 1 + below(&dice, 20);
+}
+
+bool plan_injects(const struct plan *plan) {
+    return plan->failures.allocate || plan->failures.read || plan->failures.write;
+}
+
+bool plan_is_tight(const struct plan *plan) {
+    return plan_injects(plan) || plan->areas || plan->frames < 2048;
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} fields[] = {
+    { "frames", offsetof(struct plan, frames) },
+    { "swap", offsetof(struct plan, swap) },
+    { "metadata", offsetof(struct plan, metadata) },
+    { "eager", offsetof(struct plan, eager) },
+    { "around", offsetof(struct plan, around) },
+    { "cpus", offsetof(struct plan, cpus) },
+    { "areas", offsetof(struct plan, areas) },
+    { "locked", offsetof(struct plan, locked) },
+    { "addresses", offsetof(struct plan, addresses) },
+    { "fail-allocate", offsetof(struct plan, failures.allocate) },
+    { "fail-read", offsetof(struct plan, failures.read) },
+    { "fail-write", offsetof(struct plan, failures.write) },
+};
+
+enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
+
+static uint64_t *field(struct plan *plan, size_t i) {
+    return (uint64_t *)(void *)((char *)plan + fields[i].offset);
+}
+
+void plan_print(const struct plan *plan, FILE *file) {
+    struct plan copy = *plan;
+    for (size_t i = 0; i < FIELDS; i++)
+        fprintf(file, "%s%s=%" PRIu64, i ? " " : "", fields[i].name, *field(&copy, i));
+}
+
+static bool parse_word(char *word, struct plan *plan) {
+    char *equals = strchr(word, '='), *end;
+    if (!equals)
+        return false;
+    *equals = '\0';
+    uint64_t number = strtoull(equals + 1, &end, 10);
+    for (size_t i = 0; i < FIELDS && *end == '\0'; i++)
+        if (strcmp(word, fields[i].name) == 0) {
+            *field(plan, i) = number;
+            return true;
+        }
+    return false;
+}
+
+bool plan_parse(const char *text, struct plan *plan) {
+    char *copy = strdup(text), *rest, *word;
+    bool good = copy != NULL;
+    *plan = (struct plan){ 0 };
+    if (good)
+        for (word = strtok_r(copy, " \t\n", &rest); word && good;
+             word = strtok_r(NULL, " \t\n", &rest))
+            good = parse_word(word, plan);
+    free(copy);
+    return good;
+}
+
+/* ---------------------------------------------------------------- sequences */
+
+/* How often each kind comes up in a sequence that prefers nothing. */
+static const uint64_t weights[RANDOM_KINDS] = {
+    [RANDOM_BEGIN] = 2,   [RANDOM_FORK] = 12,    [RANDOM_EXEC] = 3,     [RANDOM_EXIT] = 8,
+    [RANDOM_DECLARE] = 1, [RANDOM_LET_GO] = 1,   [RANDOM_TRUNCATE] = 6, [RANDOM_MAP] = 40,
+    [RANDOM_UNMAP] = 12,  [RANDOM_PROTECT] = 16, [RANDOM_MOVE] = 20,    [RANDOM_REARRANGE] = 6,
+    [RANDOM_BRK] = 3,     [RANDOM_ADVISE] = 20,  [RANDOM_LOCK] = 5,     [RANDOM_UNLOCK] = 5,
+    [RANDOM_SYNC] = 4,    [RANDOM_MINCORE] = 2,  [RANDOM_READ] = 40,    [RANDOM_WRITE] = 60,
+    [RANDOM_EXECUTE] = 4, [RANDOM_FAULT] = 4,    [RANDOM_RECLAIM] = 16,
+};
+
+struct making {
+    struct dice dice;
+    uint64_t weights[RANDOM_KINDS], total;
+    bool lives[PROCESS_SLOTS]; /* as far as one can tell without a machine */
+    uint64_t objects;
+};
+
+static void choose_weights(struct making *making) {
+    making->total = 0;
+    for (unsigned i = 0; i < RANDOM_KINDS; i++) {
+        making->weights[i] = weights[i] * PICK(&making->dice, 0, 1, 1, 2, 4, 4, 16);
+        making->total += making->weights[i];
+    }
+    making->weights[RANDOM_MAP] += 64;
+    making->weights[RANDOM_WRITE] += 32;
+    making->total += 96;
+}
+
+static enum op_kind choose_kind(struct making *making) {
+    uint64_t at = below(&making->dice, making->total);
+    unsigned kind = 0;
+    while (at >= making->weights[kind])
+        at -= making->weights[kind++];
+    return (enum op_kind)kind;
+}
+
+/* Mostly one that lives; now and then any. */
+static uint64_t choose_process(struct making *making) {
+    uint64_t process = 0;
+    for (int tries = 0; tries < 12; tries++) {
+        process = below(&making->dice, PROCESS_SLOTS);
+        if (making->lives[process])
+            break;
+    }
+    return process;
+}
+
+static uint64_t choose_free(struct making *making) {
+    uint64_t first = below(&making->dice, PROCESS_SLOTS);
+    for (uint64_t i = 0; i < PROCESS_SLOTS; i++)
+        if (!making->lives[(first + i) % PROCESS_SLOTS])
+            return (first + i) % PROCESS_SLOTS;
+    return first;
+}
+
+static uint64_t choose_pages(struct making *making) {
+    struct dice *dice = &making->dice;
+    switch (below(dice, 20)) {
+    case 0:
+        return WINDOW_PAGES;
+    case 1:
+        return one_in(dice, 4) ? 500 + below(dice, 600) : 64;
+    case 2:
+    case 3:
+    case 4:
+        return 1 + below(dice, 48);
+    case 5:
+    case 6:
+    case 7:
+    case 8:
+        return 1;
+    default:
+        return 1 + below(dice, 10);
+    }
+}
+
+static void choose_range(struct making *making, struct random_op *op) {
+    op->place = PICK(&making->dice, PLACE_LOW, PLACE_LOW, PLACE_LOW, PLACE_HIGH, PLACE_HIGH,
+                     PLACE_LAST, PLACE_LAST, PLACE_HEAP);
+    op->page = below(&making->dice, op->place == PLACE_LAST ? 12 : WINDOW_PAGES);
+    op->pages = choose_pages(making);
+    if (op->pages >= WINDOW_PAGES)
+        op->page = 0;
+}
+
+static uint64_t choose_protection(struct making *making) {
+    return PICK(&making->dice, VM_PROT_READ | VM_PROT_WRITE, VM_PROT_READ | VM_PROT_WRITE,
+                VM_PROT_READ | VM_PROT_WRITE, VM_PROT_READ | VM_PROT_WRITE, VM_PROT_READ,
+                VM_PROT_READ, VM_PROT_READ | VM_PROT_EXEC, VM_PROT_NONE, VM_PROT_WRITE,
+                VM_PROT_EXEC, 7);
+}
+
+static uint64_t choose_map_flags(struct making *making, const struct random_op *op) {
+    struct dice *dice = &making->dice;
+    uint64_t flags = one_in(dice, 3) ? VM_MAP_SHARED : VM_MAP_PRIVATE;
+    switch (below(dice, 12)) {
+    case 0:
+    case 1:
+        break; /* a hint */
+    case 2:
+        flags |= VM_MAP_FIXED_NOREPLACE;
+        break;
+    default:
+        flags |= VM_MAP_FIXED;
+    }
+    if (one_in(dice, 12))
+        flags |= VM_MAP_LOCKED;
+    if (one_in(dice, 12))
+        flags |= VM_MAP_POPULATE;
+    if (one_in(dice, 10) && (!op->object || one_in(dice, 8)))
+        flags |= VM_MAP_GROWSDOWN;
+    return flags;
+}
+
+static void make_map(struct making *making, struct random_op *op) {
+    struct dice *dice = &making->dice;
+    choose_range(making, op);
+    if (!one_in(dice, 3))
+        op->object = 1 + below(dice, making->objects);
+    if (op->object)
+        op->pgoff = one_in(dice, 4) ? 0 : below(dice, one_in(dice, 8) ? 700 : 100);
+    op->protection = choose_protection(making);
+    op->flags = choose_map_flags(making, op);
+}
+
+static void make_move(struct making *making, struct random_op *op) {
+    struct dice *dice = &making->dice;
+    choose_range(making, op);
+    uint64_t pages = op->pages;
+    op->to_place = PICK(dice, PLACE_LOW, PLACE_LOW, PLACE_HIGH, PLACE_LAST);
+    op->to_page = below(dice, WINDOW_PAGES);
+    op->to_pages = PICK(dice, pages, pages, pages, choose_pages(making), pages + 1, 1, pages + 8);
+    op->flags = PICK(dice, VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED, VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED,
+                     VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED, VM_MREMAP_MAYMOVE, VM_MREMAP_MAYMOVE, 0,
+                     VM_MREMAP_MAYMOVE | VM_MREMAP_DONTUNMAP,
+                     VM_MREMAP_MAYMOVE | VM_MREMAP_DONTUNMAP | VM_MREMAP_FIXED);
+    if (one_in(dice, 8))
+        op->pages = 0;
+    if (op->flags & VM_MREMAP_DONTUNMAP && !one_in(dice, 10))
+        op->to_pages = op->pages ? op->pages : 1;
+}
+
+static void make_object_op(struct making *making, struct random_op *op) {
+    struct dice *dice = &making->dice;
+    if (op->kind == RANDOM_DECLARE) {
+        if (making->objects < OBJECT_SLOTS)
+            op->object = ++making->objects;
+        op->pages = below(dice, 100);
+        op->flags = below(dice, 2);
+        return;
+    }
+    op->object = 1 + below(dice, making->objects);
+    op->pages = op->kind == RANDOM_TRUNCATE ? below(dice, one_in(dice, 4) ? 700 : 100) : 0;
+}
+
+static void make_life(struct making *making, struct random_op *op) {
+    if (op->kind == RANDOM_BEGIN) {
+        op->process = choose_free(making);
+        making->lives[op->process] = true;
+    } else if (op->kind == RANDOM_FORK) {
+        op->child = choose_free(making);
+        making->lives[op->child] = true;
+    } else if (op->kind == RANDOM_EXIT) {
+        making->lives[op->process] = false;
+    }
+}
+
+static void make_touch(struct making *making, struct random_op *op) {
+    choose_range(making, op);
+    op->value = op->kind == RANDOM_FAULT ? below(&making->dice, 3) : 0;
+    if (op->kind == RANDOM_FAULT)
+        op->pages = 1;
+}
+
+static struct random_op make_op(struct making *making) {
+    struct dice *dice = &making->dice;
+    struct random_op op = { .kind = choose_kind(making) };
+    op.process = choose_process(making);
+    switch (op.kind) {
+    case RANDOM_BEGIN:
+    case RANDOM_FORK:
+    case RANDOM_EXEC:
+    case RANDOM_EXIT:
+        make_life(making, &op);
+        break;
+    case RANDOM_DECLARE:
+    case RANDOM_LET_GO:
+    case RANDOM_TRUNCATE:
+        op.process = 0;
+        make_object_op(making, &op);
+        break;
+    case RANDOM_MAP:
+        make_map(making, &op);
+        break;
+    case RANDOM_MOVE:
+        make_move(making, &op);
+        break;
+    case RANDOM_PROTECT:
+        choose_range(making, &op);
+        op.protection = choose_protection(making);
+        break;
+    case RANDOM_REARRANGE:
+        choose_range(making, &op);
+        op.pgoff = below(dice, 100);
+        break;
+    case RANDOM_BRK:
+        op.place = PLACE_HEAP;
+        op.pages = below(dice, WINDOW_PAGES);
+        break;
+    case RANDOM_ADVISE:
+        choose_range(making, &op);
+        op.value = below(dice, VM_MADV_NOHUGEPAGE + 1);
+        break;
+    case RANDOM_SYNC:
+        choose_range(making, &op);
+        op.flags = PICK(dice, VM_MS_SYNC, VM_MS_SYNC, VM_MS_ASYNC, VM_MS_SYNC | VM_MS_INVALIDATE);
+        break;
+    case RANDOM_RECLAIM:
+        op.process = 0;
+        op.value = PICK(dice, 1, 4, 16, 50, 10000);
+        break;
+    case RANDOM_READ:
+    case RANDOM_WRITE:
+    case RANDOM_EXECUTE:
+    case RANDOM_FAULT:
+        make_touch(making, &op);
+        break;
+    default:
+        choose_range(making, &op);
+    }
+    return op;
+}
+
+void sequence_make(struct sequence *sequence, uint64_t seed, uint64_t number, uint64_t steps) {
+    struct making making = { .dice = dice_for(seed, number, 2) };
+    *sequence = (struct sequence){ 0 };
+    for (uint64_t i = 0; i < FIRST_OBJECTS; i++) {
+        struct random_op declare = { .kind = RANDOM_DECLARE, .object = i + 1, .flags = i & 1 };
+        declare.pages = i < 2 ? 90 : 650;
+        sequence_add(sequence, &declare);
+    }
+    making.objects = FIRST_OBJECTS;
+    making.lives[0] = true;
+    choose_weights(&making);
+    struct random_op begin = { .kind = RANDOM_BEGIN };
+    sequence_add(sequence, &begin);
+    for (uint64_t i = 0; i < steps; i++) {
+        struct random_op op = make_op(&making);
+        sequence_add(sequence, &op);
+    }
+}

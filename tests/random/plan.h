@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * plan.h - which machine a sequence is played on, what fails under it, and its steps.
+ *
+ * All of it follows from a seed and the sequence's number, except where an option decides. A plan is
+ * printed as one comment line, "# machine frames=128 swap=512 ...", and read back from it.
+ */
+#ifndef TESTS_RANDOM_PLAN_H
+#define TESTS_RANDOM_PLAN_H
+
+#include "op.h"
+
+#include <stdio.h>
+
+/* What fails: of allocations every other n, of transfers every nth; 0: none. */
+struct failures {
+    uint64_t allocate, read, write;
+};
+
+struct plan {
+    uint64_t frames, swap;
+    uint64_t metadata;  /* 1: a machine without contents */
+    uint64_t eager;     /* 1: fork copies all entries */
+    uint64_t around;    /* fault-around */
+    uint64_t cpus;      /* more than 1: locks are taken, though nobody competes */
+    uint64_t areas;     /* limits; 0: none of our own */
+    uint64_t locked;    /* ... in pages */
+    uint64_t addresses; /* ... in pages */
+    struct failures failures;
+};
+
+/* Not changed by who asks when: the same seed and number give the same. */
+void plan_make(struct plan *plan, uint64_t seed, uint64_t number);
+void sequence_make(struct sequence *sequence, uint64_t seed, uint64_t number, uint64_t steps);
+
+/* Whether a call may fail for want of memory half-way, as it could not with memory in plenty. */
+bool plan_is_tight(const struct plan *plan);
+bool plan_injects(const struct plan *plan);
+
+void plan_print(const struct plan *plan, FILE *file);
+
+/* Takes "name=number ..."; false when it is something else. */
+bool plan_parse(const char *text, struct plan *plan);
+
+#endif
