@@ -47,7 +47,7 @@ replay() { # TRACE EVERY OPTION... - one replay; its hash, or a complaint
 
 for trace in "$traces"/*.vmt "$work"/long/*.vmt; do
     case $trace in
-    "$work"*) every=500 ;;
+    "$work"*) every=3000 ;;
     *) every=1 ;;
     esac
     first=
