@@ -24,6 +24,13 @@ static uint64_t share(uint64_t pages, unsigned priority) {
     return (pages >> priority) + 1;
 }
 
+static uint64_t pages_on(struct vm_machine *machine, struct vm_zone *zone, enum vm_lru_list list) {
+    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
+    uint64_t pages = zone->lru[list].pages;
+    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
+    return pages;
+}
+
 struct scan {
     struct vm_machine *machine;
     struct vm_zone *zone;
@@ -56,13 +63,13 @@ static enum vm_step look_at_swept(const struct vm_mapping *mapping, void *contex
     return swept == VM_SWEPT_KEPT ? VM_STEP_ON : VM_STEP_UNMAPPED;
 }
 
-static uint64_t listed_pages(const struct vm_machine *machine) {
+static uint64_t listed_pages(struct vm_machine *machine) {
     uint64_t pages = 0;
 
     for (unsigned n = 0; n < machine->node_count; n++)
         for (unsigned z = 0; z < machine->nodes[n].zone_count; z++)
-            for (unsigned list = 0; list < VM_LRU_LISTS; list++)
-                pages += machine->nodes[n].zones[z].lru[list].pages;
+            for (enum vm_lru_list list = 0; list < VM_LRU_LISTS; list++)
+                pages += pages_on(machine, &machine->nodes[n].zones[z], list);
     return pages;
 }
 
@@ -164,12 +171,12 @@ static void shrink_active(struct scan *scan, uint64_t pages) {
 /* ---- rounds */
 
 static void shrink_zone(struct scan *scan) {
-    struct vm_lru *active = &scan->zone->lru[VM_LRU_ACTIVE];
-    struct vm_lru *inactive = &scan->zone->lru[VM_LRU_INACTIVE];
+    uint64_t active = pages_on(scan->machine, scan->zone, VM_LRU_ACTIVE);
 
-    if (active->pages > inactive->pages / 2)
-        shrink_active(scan, share(active->pages, scan->priority));
-    shrink_inactive(scan, share(inactive->pages, scan->priority) + scan->loose);
+    if (active > pages_on(scan->machine, scan->zone, VM_LRU_INACTIVE) / 2)
+        shrink_active(scan, share(active, scan->priority));
+    uint64_t inactive = pages_on(scan->machine, scan->zone, VM_LRU_INACTIVE);
+    shrink_inactive(scan, share(inactive, scan->priority) + scan->loose);
 }
 
 static void shrink_all_zones(struct scan *scan) {

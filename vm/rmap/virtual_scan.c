@@ -98,7 +98,7 @@ static bool sweep_leaf(struct sweep *sweep, struct vm_space *space,
     bool stopped = false;
 
     vm_lock(machine, &at->table->lock, VM_RANK_TABLE);
-    for (unsigned i = 0; i < at->count && !stopped; i++) {
+    for (unsigned i = 0; at->table->present && i < at->count && !stopped; i++) {
         struct vm_mapping mapping = { .address = at->address + i * VM_PAGE_SIZE,
                                       .leaf = { at->table, at->entries - at->first },
                                       .entry = &at->entries[i] };
@@ -126,8 +126,7 @@ static bool sweep_space(struct sweep *sweep, struct vm_link *link, uint64_t star
     struct vm_table_cursor at = vm_table_cursor(space->root, start, end);
     sweep->area = NULL;
     while (on && vm_table_next(machine, &at))
-        if (at.table->present)
-            on = sweep_leaf(sweep, space, &at, &scan->address);
+        on = sweep_leaf(sweep, space, &at, &scan->address);
     vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
     if (!on)
         scan->at = link;
