@@ -9,6 +9,7 @@
 
 #define AT      UINT64_C(0x200000)
 #define OBJ     UINT64_C(0x8000000)
+#define AWAY    UINT64_C(0x40000000)
 #define PAGES   64
 #define THREADS 4
 #define ROUNDS  1500
@@ -45,6 +46,14 @@ static void fork_and_exit(struct actor *actor) {
     vm_exit(child);
 }
 
+/* Pages of the thread's own, which a child that is gone may have shared. */
+static void move_to_and_fro(struct actor *actor) {
+    uint64_t from = AT + draw(actor, PAGES / 2) * PAGE, result;
+    unsigned flags = VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED;
+    if (vm_mremap(actor->own, from, 8 * PAGE, 8 * PAGE, flags, AWAY, &result) == VM_OK)
+        vm_mremap(actor->own, AWAY, 8 * PAGE, 8 * PAGE, flags, from, &result);
+}
+
 static void *act(void *context) {
     struct actor *actor = context;
     posix_cpu_set(actor->cpu);
@@ -67,6 +76,9 @@ static void *act(void *context) {
         case 3:
             vm_mprotect(actor->own, AT + draw(actor, PAGES / 2) * PAGE, 8 * PAGE,
                         draw(actor, 2) ? RW : VM_PROT_READ);
+            break;
+        case 5:
+            move_to_and_fro(actor);
             break;
         default:
             vm_page_mappings(actor->stage->machine,
@@ -129,8 +141,9 @@ static void walks_meet_everything(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        EACH("virtual-scan"), EACH("pte-chain-list"),  EACH("pte-chain-direct"), EACH("pte-chain"),
-        EACH("shadow"),       EACH("objrmap-partial"), EACH("anon-vma"),
+        EACH("virtual-scan"), EACH("pte-chain-list"),  EACH("pte-chain-direct"),
+        EACH("pte-chain"),    EACH("shadow"),          EACH("objrmap-partial"),
+        EACH("anonmm"),       EACH("anon-vma-direct"), EACH("anon-vma"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
