@@ -141,9 +141,10 @@ static void walks_meet_everything(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        EACH("virtual-scan"), EACH("pte-chain-list"),  EACH("pte-chain-direct"),
-        EACH("pte-chain"),    EACH("shadow"),          EACH("objrmap-partial"),
-        EACH("anonmm"),       EACH("anon-vma-direct"), EACH("anon-vma"),
+        EACH("virtual-scan"),   EACH("pte-chain-list"),  EACH("pte-chain-direct"),
+        EACH("pte-chain"),      EACH("shadow"),          EACH("objrmap-partial"),
+        EACH("anonmm"),         EACH("anon-vma-direct"), EACH("anon-vma"),
+        EACH("anon-vma-chain"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "vm/rmap/anon_list.h"
 
 #include "vm/frame/cache.h"
+#include "vm/rmap/anon_share.h"
 #include "vm/space/space.h"
 
 struct anon_area *anon_record_of(const struct vm_area *area) {
@@ -23,40 +24,14 @@ struct anon_vma *anon_of(const struct vm_area *area) {
 
 /* ---------------------------------------------------------------- life */
 
-/* n users more, or less by two's complement. Returns how many there were. */
-static uint32_t users_adjust(const struct vm_machine *machine, struct anon_vma *anon, uint32_t n) {
-    if (machine->smp)
-        return atomic_fetch_add_explicit(&anon->users, n, memory_order_acq_rel);
-    uint32_t before = atomic_load_explicit(&anon->users, memory_order_relaxed);
-    atomic_store_explicit(&anon->users, before + n, memory_order_relaxed);
-    return before;
-}
-
 void anon_use(const struct vm_machine *machine, struct anon_vma *anon) {
-    users_adjust(machine, anon, 1);
-}
-
-static bool users_drop_unless_last(const struct vm_machine *machine, struct anon_vma *anon) {
-    uint32_t users = atomic_load_explicit(&anon->users, memory_order_relaxed);
-
-    if (!machine->smp)
-        return users > 1 && users_adjust(machine, anon, UINT32_MAX);
-    while (users > 1)
-        if (atomic_compare_exchange_weak_explicit(&anon->users, &users, users - 1,
-                                                  memory_order_acq_rel, memory_order_relaxed))
-            return true;
-    return false;
+    anon_users_adjust(machine, &anon->users, 1);
 }
 
 void anon_drop(struct vm_machine *machine, struct anon_vma *anon) {
     struct anon_design *design = anon_design_of(machine);
 
-    if (users_drop_unless_last(machine, anon))
-        return;
-    vm_lock(machine, &design->naming, VM_RANK_ANON);
-    bool last = users_adjust(machine, anon, UINT32_MAX) == 1;
-    vm_unlock(machine, &design->naming, VM_RANK_ANON);
-    if (last)
+    if (anon_users_drop(machine, &design->naming, &anon->users))
         vm_cache_free(machine, design->cache, anon);
 }
 

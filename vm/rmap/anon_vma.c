@@ -13,20 +13,12 @@
  * space->areas_lock, since two faults in one space may come with different ones.
  */
 #include "vm/rmap/anon_list.h"
+#include "vm/rmap/anon_share.h"
 #include "vm/space/space.h"
 
 extern const struct vm_design vm_design_anon_vma;
 
 /* ---------------------------------------------------------------- areas */
-
-/* Could the two be one area some day, once mprotect has made their protections equal? */
-static bool could_merge(const struct vm_area *lower, const struct vm_area *upper) {
-    uint32_t ignored = VM_AREA_PROTECTION | VM_AREA_MERGE_IGNORES;
-
-    return lower->end == upper->start && lower->object == upper->object &&
-           ((lower->flags ^ upper->flags) & ~ignored) == 0 &&
-           lower->pgoff + vm_area_pages(lower) == upper->pgoff;
-}
 
 /* A neighbour's anon_vma, with one more user; NULL if there is none to share. */
 static struct anon_vma *share_with_neighbour(struct vm_area *area) {
@@ -36,9 +28,9 @@ static struct anon_vma *share_with_neighbour(struct vm_area *area) {
     struct anon_vma *anon = NULL;
 
     vm_lock(machine, &space->areas_lock, VM_RANK_AREAS); /* a stack may be growing */
-    if (next && could_merge(area, next))
+    if (next && anon_could_merge(area, next))
         anon = anon_of(next);
-    if (!anon && previous && could_merge(previous, area))
+    if (!anon && previous && anon_could_merge(previous, area))
         anon = anon_of(previous);
     if (anon)
         anon_use(machine, anon); /* the neighbour stays: the space lock is held */

@@ -21,13 +21,14 @@
 
 extern const struct vm_design vm_design_virtual_scan, vm_design_pte_chain_list,
     vm_design_pte_chain_direct, vm_design_pte_chain, vm_design_shadow, vm_design_objrmap_partial,
-    vm_design_anonmm, vm_design_anon_vma_direct, vm_design_anon_vma;
+    vm_design_anonmm, vm_design_anon_vma_direct, vm_design_anon_vma, vm_design_anon_vma_chain;
 
 /* In the order of their history. */
 static const struct vm_design *const designs[] = {
-    &vm_design_virtual_scan, &vm_design_pte_chain_list,  &vm_design_pte_chain_direct,
-    &vm_design_pte_chain,    &vm_design_shadow,          &vm_design_objrmap_partial,
-    &vm_design_anonmm,       &vm_design_anon_vma_direct, &vm_design_anon_vma,
+    &vm_design_virtual_scan,   &vm_design_pte_chain_list,  &vm_design_pte_chain_direct,
+    &vm_design_pte_chain,      &vm_design_shadow,          &vm_design_objrmap_partial,
+    &vm_design_anonmm,         &vm_design_anon_vma_direct, &vm_design_anon_vma,
+    &vm_design_anon_vma_chain,
 };
 
 #define DESIGNS (sizeof designs / sizeof designs[0])
