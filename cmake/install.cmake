@@ -32,7 +32,7 @@ foreach(name objrmap objrmap-posix)
             DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()
 
-foreach(section 1 3 7)
+foreach(section 1 3 5)
     file(GLOB pages CONFIGURE_DEPENDS man/*.${section})
     if(pages)
         install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
