@@ -27,16 +27,17 @@ quietly() {
     exit 1
 }
 
-say "1. Building objrmap."
+say "1. Building the command objrmap."
 quietly cmake --preset release
-quietly cmake --build build/release -j "$jobs"
+quietly cmake --build build/release -j "$jobs" --target objrmap-cli
 
 # The traced program: make, compilers and assemblers, a few processes for each source file.
 quietly cmake -S . -B "$work/traced" -G "Unix Makefiles" -DCMAKE_C_COMPILER=gcc \
     -DOBJRMAP_CLI=OFF -DOBJRMAP_TESTS=OFF -DOBJRMAP_BENCH=OFF
 
-say "2. Recording a real program: make -j2 compiles the library once more, and every fork, exec, mmap" \
-    "and page fault of make, its compilers and their assemblers is written down."
+say "2. Recording a real program. make -j2 compiles the library once more, some hundred processes, while" \
+    "every fork, exec, mmap and page fault of make, its compilers and their assemblers is written down" \
+    "in a trace: a text file, a line for each event."
 mkdir -p build/demo
 trace=build/demo/build.vmt
 if "$objrmap" record -o "$trace" -- make -C "$work/traced" -j2 objrmap >"$work/make.log"; then
@@ -49,25 +50,27 @@ else
         exit 1
     fi
     say "Recording is not permitted here (as root it is). Taking the recording $trace instead."
-    said="what the program recorded in $trace did"
+    said="what the recorded program did"
 fi
 
-say "3. Replaying it: a machine in memory, with real x86-64 page tables, goes through $said." \
-    "It gets half the memory that the program needed at its peak, so it must constantly find pages" \
-    "to evict, and for each of them answer the question: who maps this page? That is reverse" \
-    "mapping. 'pte-chain' answers it from a list kept for every page; 'anon-vma' keeps no list and" \
-    "works it out from the mappings. Afterwards every page's contents are compared with what the" \
-    "program wrote, and every answer with a scan of all page tables."
+say "3. Replaying it. A machine made of software, with frames, real x86-64 page tables and swap, goes" \
+    "through $said. It has half the memory that this needs, so it must take pages away all the time;" \
+    "and before it takes one, it must know: who maps this page? The answer is called a reverse map." \
+    "The design 'pte-chain' keeps it ready, a list for each page. 'anon-vma' keeps no list and works it" \
+    "out from the mappings. Each runs once with every page's contents compared with what the program" \
+    "stored and the reverse map compared with a scan of all page tables; then three times for the clock."
 echo
-"$objrmap" compare "$trace" --memory 50% --verify
+"$objrmap" compare "$trace" --designs pte-chain,anon-vma --memory 50% --verify
 status=$?
 
 if [ $status = 0 ]; then
-    say "Both designs let the programs see the same memory; the table shows what each charged for it:" \
-        "time at fork, exit and munmap and bytes of 'reverse map' for keeping the way back from a page" \
-        "to those who map it, and 'places looked at' for finding it."
+    say "How to read it. 'verified' and equal 'final state': the programs cannot tell the designs apart." \
+        "What they charge differs. 'reverse map' and 'areas' are the bytes that knowing the way back" \
+        "costs. fork, exit and munmap pay for keeping lists up to date, even if nobody ever asks." \
+        "'places looked at' is what an answer costs; the ideal is one look for each mapping found."
     echo
-    echo "More:  $objrmap replay $trace --design anon-vma --memory 25% --verify"
+    echo "More:  $objrmap compare $trace --memory 25%         all designs"
+    echo "       $objrmap replay $trace --memory 10% --verify"
     echo "       $objrmap record -o FILE -- COMMAND     a program of yours"
     echo "       $objrmap --help"
 else
