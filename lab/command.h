@@ -24,6 +24,8 @@ extern const struct command record_command;
 extern const struct command replay_command;
 extern const struct command compare_command;
 extern const struct command designs_command;
+extern const struct command workload_command;
+extern const struct command papers_command;
 
 /* "objrmap: " and the message and a newline, on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

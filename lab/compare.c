@@ -94,7 +94,7 @@ static bool parse(struct compare *compare, int argc, char **argv) {
             return false;
     }
     if (!compare->settings.trace) {
-        complain("compare needs a trace; `objrmap compare --help` tells more");
+        complain("compare needs a trace or a --workload; `objrmap compare --help` tells more");
         return false;
     }
     if (strcmp(compare->settings.trace, "-") == 0) {
@@ -116,6 +116,9 @@ static struct run_request request_for(const struct compare *compare, const char 
         judge ? settings->contents != CONTENTS_NEVER : settings->contents == CONTENTS_ALWAYS;
     struct run_request request = {
         .trace = settings->trace,
+        .workload = run_workload_of(settings),
+        .ask = !judge,
+        .ask_at_end = settings->ask,
         .design = design,
         .file_index = settings->file_index,
         .fork_copy = settings->fork_copy,

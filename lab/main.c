@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
     &replay_command,
     &compare_command,
     &designs_command,
+    &workload_command,
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

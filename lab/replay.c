@@ -66,7 +66,7 @@ static bool parse(struct replay *replay, int argc, char **argv) {
             return false;
     }
     if (!replay->settings.trace) {
-        complain("replay needs a trace; `objrmap replay --help` tells more");
+        complain("replay needs a trace or a --workload; `objrmap replay --help` tells more");
         return false;
     }
     if (replay->settings.json && replay->dump && strcmp(replay->dump, "-") == 0) {
@@ -80,6 +80,9 @@ static struct run_request request_for(const struct replay *replay, const struct 
     const struct settings *settings = &replay->settings;
     struct run_request request = {
         .trace = settings->trace,
+        .workload = run_workload_of(settings),
+        .ask = true,
+        .ask_at_end = settings->ask,
         .design = replay->design,
         .file_index = settings->file_index,
         .fork_copy = settings->fork_copy,

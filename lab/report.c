@@ -127,6 +127,25 @@ static json_t *reclaim(const struct vm_stats *stats) {
     return reclaim;
 }
 
+static json_t *asked(const struct asked *asked) {
+    if (!asked->pages && !asked->absent)
+        return json_null();
+    double pages = asked->pages ? (double)asked->pages : 1;
+    json_t *answer = json_object();
+    set_count(answer, "pages", asked->pages);
+    set_count(answer, "absent", asked->absent);
+    json_object_set_new(answer, "hits_per_page", json_real((double)asked->hits / pages));
+    json_object_set_new(answer, "visits_per_page", json_real((double)asked->object_visits / pages));
+    json_object_set_new(answer, "empty_walks_per_page",
+                        json_real((double)asked->empty_walks / pages));
+    json_object_set_new(answer, "range_rejects_per_page",
+                        json_real((double)asked->range_rejects / pages));
+    json_object_set_new(answer, "swept_per_page", json_real((double)asked->swept / pages));
+    set_count(answer, "most_visits", asked->most_visits);
+    json_object_set_new(answer, "ns_per_page", json_real((double)asked->ns / pages));
+    return answer;
+}
+
 static json_t *entries(const struct vm_stats *stats) {
     json_t *entries = json_object();
     set_count(entries, "copied", stats->entries.copied);
@@ -220,6 +239,7 @@ json_t *report_design(const struct run_request *request, const struct run_result
     json_object_set_new(design, "faults", faults(result));
     json_object_set_new(design, "bytes", bytes(result));
     json_object_set_new(design, "rmap", reverse_map(&result->stats));
+    json_object_set_new(design, "asked", asked(&result->asked));
     json_object_set_new(design, "reclaim", reclaim(&result->stats));
     json_object_set_new(design, "entries", entries(&result->stats));
     json_object_set_new(design, "memory", memory(&result->stats));

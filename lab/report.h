@@ -13,6 +13,8 @@
  *     ops            a call's count and ns. `fault`: count of faults, ns of all touches, since faults
  *                    are timed in runs, together with touches that hit; `touch`: pages, and runs in
  *                    the trace. `reclaim`: runs, part of the time of whoever needed memory.
+ *     asked          null, or what the trace's own questions and --ask cost: `pages`, and for each of
+ *                    them what was found, looked at and searched in vain, and ns. Not part of `rmap`.
  *     faults, rmap, reclaim, entries, memory    the library's counters (objrmap/stats.h)
  *     bytes          peaks: rmap, areas, descriptors, other; page_tables_peak, in frames of the machine
  *     caches         each cache of records; live_after is after the last exit, live_before the start

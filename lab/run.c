@@ -10,6 +10,7 @@
 #include "trace/reader.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ struct run {
     struct player *player;
     uint64_t line;     /* of the latest event */
     uint64_t lives;    /* what the processes that have ended saw: state_of_process() */
-    uint64_t aside_ns; /* spent on checks and on `lives` */
+    uint64_t aside_ns; /* spent on checks, questions and `lives` */
 };
 
 static void fail(struct run_result *result, enum run_end end, const char *format, ...)
@@ -99,6 +100,7 @@ static void collect(struct run *run) {
     for (int op = 0; op < OPS; op++)
         result->seconds += (double)result->ops[op].ns / 1e9;
     vm_stats_read(player->machine, &result->stats);
+    ask_take_off(&result->asked, &result->stats);
     for (int cost = 0; cost <= VM_COST_OTHER; cost++)
         result->cost_peak[cost] = vm_cost_peak(player->machine, (enum vm_cost)cost);
     vm_cache_each(player->machine, note_end, result);
@@ -141,6 +143,25 @@ static enum play check_if_due(struct run *run) {
     return play == PLAY_ON ? check(run) : play;
 }
 
+static bool put_question(struct run *run, const struct ask *ask) {
+    uint64_t begin = player_now();
+    bool known = ask_player(run->player, ask, &run->result->asked);
+    run->aside_ns += player_now() - begin;
+    return known;
+}
+
+/* A question in a note. Nobody would notice one that is never asked: it has to be right. */
+static enum play ask_note(struct run *run, const struct trace_event *event) {
+    struct ask ask;
+    enum play play = player_flush(run->player);
+    if (play == PLAY_ON && !(ask_parse(event->note.value, ' ', &ask) && put_question(run, &ask)))
+        fail(run->result, RUN_INVALID,
+             "%s:%" PRIu64 ": the note asks \"%s\", expected \"ask PID ADDR N\" about a living "
+             "process",
+             trace_file_name(run->reader), event->line, event->note.value);
+    return play;
+}
+
 static void take_note(struct run *run, const struct trace_event *event) {
     if (strcmp(event->note.name, "lost") == 0)
         run->result->lost += strtoull(event->note.value, NULL, 10);
@@ -151,6 +172,8 @@ static void take_note(struct run *run, const struct trace_event *event) {
 static enum play play_event(struct run *run, const struct trace_event *event) {
     run->line = event->line;
     if (event->kind == EVENT_NOTE) {
+        if (run->request->ask && strcmp(event->note.name, "ask") == 0)
+            return ask_note(run, event);
         take_note(run, event);
         return PLAY_ON;
     }
@@ -169,7 +192,8 @@ static bool play_events(struct run *run) {
     enum trace_status status;
     enum play play = PLAY_ON;
     progress_begin(&progress, run->request->label);
-    while (play == PLAY_ON && (status = trace_next(run->reader, &event)) == TRACE_EVENT) {
+    while (play == PLAY_ON && run->result->end == RUN_COMPLETE &&
+           (status = trace_next(run->reader, &event)) == TRACE_EVENT) {
         play = play_event(run, &event);
         progress_step(&progress, run->reader);
     }
@@ -178,7 +202,7 @@ static bool play_events(struct run *run) {
     progress_end(&progress);
     if (play != PLAY_ON)
         ended(run, play);
-    else if (status == TRACE_INVALID)
+    else if (run->result->end == RUN_COMPLETE && status == TRACE_INVALID)
         fail(run->result, RUN_INVALID, "%s", trace_error(run->reader));
     return run->result->end == RUN_COMPLETE;
 }
@@ -203,10 +227,19 @@ static void write_state(struct run *run) {
         fail(run->result, RUN_FAILED, "cannot write the state to %s: %s", path, strerror(errno));
 }
 
+static void ask_at_end(struct run *run) {
+    const struct ask *ask = &run->request->ask_at_end;
+    if ((ask->all || ask->pages) && !put_question(run, ask))
+        fail(run->result, RUN_INVALID, "--ask: there is no process %" PRIu32 " at the trace's end",
+             ask->pid);
+}
+
 static void play(struct run *run) {
     uint64_t begin = player_now();
     bool complete = play_events(run);
     run->result->wall_seconds = (double)(player_now() - begin - run->aside_ns) / 1e9;
+    if (complete)
+        ask_at_end(run);
     if (complete && run->request->verify) {
         enum play end = check(run);
         if (end == PLAY_ON)
@@ -233,7 +266,7 @@ void run_trace(const struct run_request *request, struct run_result *result) {
     };
     *result = (struct run_result){ .end = RUN_COMPLETE };
     struct run run = { .request = request, .result = result };
-    run.reader = trace_open(request->trace);
+    run.reader = request->workload ? workload_open(request->workload) : trace_open(request->trace);
     if (!run.reader) {
         result->end = RUN_INVALID;
         return;
@@ -255,15 +288,18 @@ bool run_needs_peak(const struct settings *settings) {
     return settings->memory_unit == MEMORY_PERCENT;
 }
 
-static bool can_be_read_twice(const char *path) {
+static bool can_be_read_twice(const struct settings *settings) {
+    const char *path = settings->trace;
     struct stat status;
+    if (run_workload_of(settings))
+        return true;
     if (strcmp(path, "-") == 0)
         return false;
     return stat(path, &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
 }
 
 bool run_measure(const struct settings *settings, struct peak *peak, int *code) {
-    if (!can_be_read_twice(settings->trace)) {
+    if (!can_be_read_twice(settings)) {
         complain("a trace that comes through a pipe cannot be measured first, and --memory is a "
                  "share of its peak: give --memory SIZE, or put the trace into a file");
         *code = EXIT_USAGE;
@@ -271,6 +307,7 @@ bool run_measure(const struct settings *settings, struct peak *peak, int *code) 
     }
     struct run_request request = {
         .trace = settings->trace,
+        .workload = run_workload_of(settings),
         .file_index = settings->file_index,
         .fork_copy = settings->fork_copy,
         .fault_around = settings->fault_around,

@@ -10,6 +10,11 @@
 
 #include <objrmap/stats.h>
 
+/* The settings' workload, or NULL: they name a trace. */
+static inline const struct workload_plan *run_workload_of(const struct settings *settings) {
+    return settings->workload.workload ? &settings->workload : NULL;
+}
+
 /* What the trace needs with memory in plenty. */
 struct peak {
     uint64_t pages;       /* most frames in use at once */
@@ -20,8 +25,9 @@ struct peak {
 
 struct run_request {
     const char *trace;
-    const char *design;     /* NULL: the library's choice */
-    const char *file_index; /* likewise */
+    const struct workload_plan *workload; /* NULL: none; else it takes the trace's place */
+    const char *design;                   /* NULL: the library's choice */
+    const char *file_index;               /* likewise */
     enum vm_fork_copy fork_copy;
     enum vm_chain_lock chain_lock;
     unsigned fault_around;
@@ -29,6 +35,8 @@ struct run_request {
     enum vm_contents contents;
     bool verify;
     uint64_t verify_every; /* events; 0: at the end only */
+    bool ask;              /* what the trace asks: who maps these pages? */
+    struct ask ask_at_end; /* and this, unless it is about no pages */
     const char *dump;      /* NULL: none; "-": standard output */
     const char *label;     /* for progress; NULL: none is shown */
 };
@@ -66,7 +74,8 @@ struct run_result {
 
     struct op_count ops[OPS];
     uint64_t pages_touched, segv, bus;
-    struct vm_stats stats;
+    struct vm_stats stats; /* without what was asked */
+    struct asked asked;
     uint64_t cost_peak[VM_COST_OTHER + 1];
     struct run_cache caches[RUN_CACHES];
     unsigned cache_count;

@@ -23,12 +23,17 @@ const struct settings default_settings = {
 };
 
 const char settings_help[] =
+    "  --workload NAME:KEY=VALUE,...\n"
+    "                          a trace made by rule, in place of TRACE; `objrmap workload` lists "
+    "them\n"
+    "\n"
     "The machine:\n"
     "  --memory SIZE|PERCENT%  memory in bytes (K, M, G), or as a share of what the trace needs "
     "at\n"
     "                          its peak, which a first pass measures. A share is that of the data\n"
     "                          pages; page tables and locked pages cannot be evicted and come on\n"
-    "                          top. Never less than 64 pages. Default: 100%\n"
+    "                          top. Never less than 64 pages. Default: 100%,\n"
+    "                          for a workload 200%\n"
     "  --swap SIZE             swap space; 0 for none. Default: four times the peak, or the "
     "memory\n"
     "  --contents              keep what pages contain; every load is compared with a model\n"
@@ -47,11 +52,15 @@ const char settings_help[] =
     "  --verify[=N]            each N events (10000; 0: never) and at the end, hold the whole "
     "reverse map\n"
     "                          against a scan of all page tables, and all contents against the "
-    "model\n";
+    "model\n"
+    "  --ask PID:ADDR:N|all    at the end, ask who maps those N pages, or all that are mapped, and "
+    "tell\n"
+    "                          what the answers cost; a trace may ask, too: `! ask PID ADDR N`\n";
 
 static const char *const shared_options[] = {
-    "--memory",       "--swap",   "--contents",   "--metadata", "--file-index", "--fork",
-    "--fault-around", "--verify", "--chain-lock", "--json",     "--help",
+    "--memory", "--swap",         "--contents", "--metadata",   "--file-index",
+    "--fork",   "--fault-around", "--verify",   "--chain-lock", "--json",
+    "--help",   "--workload",     "--ask",
 };
 
 enum { SHARED_OPTIONS = sizeof(shared_options) / sizeof(shared_options[0]), OWN_OPTIONS = 8 };
@@ -111,6 +120,7 @@ static bool parse_size(const char *name, const char *text, uint64_t *bytes) {
 
 static bool parse_memory(struct settings *settings, const char *text) {
     size_t bytes = strlen(text);
+    settings->memory_given = true;
     if (!bytes || text[bytes - 1] != '%') {
         uint64_t size;
         if (!parse_size("--memory", text, &size))
@@ -215,6 +225,26 @@ static bool parse_file_index(struct settings *settings, const char *text) {
     return false;
 }
 
+/* Unless memory is said to be short, nothing is to be evicted before a workload's question. */
+static bool parse_workload(struct settings *settings, const char *text) {
+    if (!settings->memory_given)
+        settings->memory = WORKLOAD_MEMORY_PERCENT;
+    if (settings->trace) {
+        complain("--workload %s takes the place of a trace, and %s is one", text, settings->trace);
+        return false;
+    }
+    settings->trace = settings->workload.text;
+    return workload_parse(text, &settings->workload);
+}
+
+static bool parse_ask(struct settings *settings, const char *text) {
+    settings->ask = (struct ask){ .all = strcmp(text, "all") == 0 };
+    if (settings->ask.all || ask_parse(text, ':', &settings->ask))
+        return true;
+    complain("--ask %s: expected all, or PID:ADDR:N with ADDR hexadecimal and N pages", text);
+    return false;
+}
+
 static const struct valued_option {
     const char *name;
     bool (*parse)(struct settings *settings, const char *text);
@@ -224,6 +254,8 @@ static const struct valued_option {
     { "--fork", parse_fork },
     { "--file-index", parse_file_index },
     { "--chain-lock", parse_chain_lock },
+    { "--workload", parse_workload },
+    { "--ask", parse_ask },
     { "--fault-around", parse_fault_around },
 };
 

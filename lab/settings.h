@@ -5,17 +5,23 @@
 #ifndef OBJRMAP_LAB_SETTINGS_H
 #define OBJRMAP_LAB_SETTINGS_H
 
+#include "replay/ask.h"
+#include "workload/workload.h"
+
 #include <objrmap/vm.h>
 
 enum memory_unit { MEMORY_PERCENT, MEMORY_BYTES };
 enum contents_choice { CONTENTS_BY_VERIFY, CONTENTS_ALWAYS, CONTENTS_NEVER };
 
-enum { VERIFY_EVERY = 10000 };
+enum { VERIFY_EVERY = 10000, WORKLOAD_MEMORY_PERCENT = 200 };
 
 struct settings {
-    const char *trace; /* "-": standard input */
+    const char *trace;             /* "-": standard input; or the workload's text */
+    struct workload_plan workload; /* unless it has none: takes the trace's place */
+    struct ask ask;                /* at the end, beside what the trace itself asks */
     enum memory_unit memory_unit;
     double memory; /* percent of the peak, or bytes */
+    bool memory_given;
     bool swap_given;
     uint64_t swap_bytes;
     const char *file_index;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum unit { UNIT_COUNT, UNIT_BYTES, UNIT_SECONDS, UNIT_NS_EACH };
+enum unit { UNIT_COUNT, UNIT_BYTES, UNIT_SECONDS, UNIT_NS_EACH, UNIT_MEAN, UNIT_MEAN_NS };
 
 enum { LABEL_WIDTH = 26, COLUMN_WIDTH = 18, TEXT_BYTES = 32 };
 
@@ -36,6 +36,19 @@ static const struct row rows[] = {
       "the mappings, and what the design adds to them" },
     { "page descriptors", "bytes", "descriptors", UNIT_BYTES, "one a page of memory" },
     { "page tables", "bytes", "page_tables_peak", UNIT_BYTES, "taken from the machine's memory" },
+    { NULL, "Asked: who maps this page?", NULL, UNIT_COUNT, NULL },
+    { "pages asked about", "asked", "pages", UNIT_COUNT, "by the trace itself, or by --ask" },
+    { "mappings found", "asked", "hits_per_page", UNIT_MEAN, "a page" },
+    { "places looked at", "asked", "visits_per_page", UNIT_MEAN,
+      "a page: areas, spaces or chain nodes" },
+    { "not mapped there", "asked", "empty_walks_per_page", UNIT_MEAN,
+      "a page: page tables searched for nothing" },
+    { "out of range", "asked", "range_rejects_per_page", UNIT_MEAN,
+      "a page: areas that do not cover it" },
+    { "entries swept", "asked", "swept_per_page", UNIT_MEAN,
+      "a page: tables read from end to end" },
+    { "at most looked at", "asked", "most_visits", UNIT_COUNT, "for one page" },
+    { "time", "asked", "ns_per_page", UNIT_MEAN_NS, "a page" },
     { NULL, "Finding who maps a page", NULL, UNIT_COUNT, NULL },
     { "pages asked about", "rmap", "walks", UNIT_COUNT, "mostly by reclaim" },
     { "mappings found", "rmap", "hits", UNIT_COUNT, "" },
@@ -110,6 +123,10 @@ static bool format_cell(const json_t *design, const struct row *row, char *text)
     double number = json_number_value(value);
     if (row->unit == UNIT_SECONDS)
         format_ns(number * 1e9, text);
+    else if (row->unit == UNIT_MEAN_NS)
+        format_ns(number, text);
+    else if (row->unit == UNIT_MEAN && number < 100)
+        snprintf(text, TEXT_BYTES, "%.2f", number);
     else if (row->unit == UNIT_BYTES)
         format_bytes(number, text);
     else

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BUFFER_BYTES = 1 << 20, MESSAGE_BYTES = 480, NO_PROCESS = ID_MAP_NONE };
 
@@ -68,6 +69,12 @@ static enum trace_status out_of_memory(struct trace_reader *reader) {
 
 /* ---------------------------------------------------------------- lines */
 
+/* Many an editor and script leaves the last line without its newline. => the source has ended */
+static void end_last_line(struct trace_reader *reader) {
+    reader->buffer[reader->bytes++] = '\n';
+    reader->limit = reader->bytes;
+}
+
 /* Moves the begun line to the front and reads behind it until the buffer holds a whole line. */
 static enum trace_status refill(struct trace_reader *reader) {
     size_t kept = reader->bytes - reader->position;
@@ -87,16 +94,13 @@ static enum trace_status refill(struct trace_reader *reader) {
         if (newline)
             reader->limit = (size_t)(newline + 1 - reader->buffer);
     }
+    if (!reader->limit && reader->bytes > 0 && reader->bytes < BUFFER_BYTES)
+        end_last_line(reader);
     return TRACE_EVENT;
 }
 
-static enum trace_status no_whole_line(struct trace_reader *reader) {
-    reader->line++;
-    if (reader->bytes - reader->position >= TRACE_LINE_MAX)
-        return invalid(reader, "the line is longer than %d bytes, expected a trace",
-                       TRACE_LINE_MAX);
-    return invalid(reader,
-                   "the file ends within the line, expected a newline: it may be cut short");
+static enum trace_status line_too_long(struct trace_reader *reader) {
+    return invalid(reader, "the line is longer than %d bytes, expected a trace", TRACE_LINE_MAX);
 }
 
 static enum trace_status end_of_trace(struct trace_reader *reader) {
@@ -112,10 +116,12 @@ static inline char *next_line(struct trace_reader *reader) {
         if (refill(reader) != TRACE_EVENT)
             return NULL;
         if (!reader->limit) {
-            if (reader->bytes)
-                no_whole_line(reader);
-            else
+            if (reader->bytes) {
+                reader->line++;
+                line_too_long(reader);
+            } else {
                 end_of_trace(reader);
+            }
             return NULL;
         }
     }
@@ -129,7 +135,7 @@ static bool skip_line(struct trace_reader *reader, char *line) {
     size_t bytes = (size_t)(end + 1 - line);
     reader->position += bytes;
     if (bytes > TRACE_LINE_MAX) {
-        invalid(reader, "the line is longer than %d bytes, expected a trace", TRACE_LINE_MAX);
+        line_too_long(reader);
         return false;
     }
     if (memchr(line, '\0', bytes)) {
@@ -353,6 +359,13 @@ struct trace_reader *trace_open(const char *path) {
     if (!reader)
         complain("no memory to read %s", path);
     return reader;
+}
+
+struct trace_reader *trace_open_descriptor(int fd, const char *name) {
+    struct trace_source *source = trace_source_descriptor(fd);
+    if (!source)
+        close(fd);
+    return source ? reader_create(source, name) : NULL;
 }
 
 struct trace_reader *trace_open_memory(const char *name, const void *data, size_t bytes) {

@@ -21,6 +21,9 @@ enum trace_status { TRACE_EVENT, TRACE_END, TRACE_INVALID };
  */
 struct trace_reader *trace_open(const char *path);
 
+/* An open descriptor, which is the reader's from then on even when it gives NULL: out of memory. */
+struct trace_reader *trace_open_descriptor(int fd, const char *name);
+
 /* A trace in memory, which stays the caller's; `name` is for messages. NULL: out of memory. */
 struct trace_reader *trace_open_memory(const char *name, const void *data, size_t bytes);
 

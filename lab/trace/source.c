@@ -258,22 +258,26 @@ static struct trace_source *source_create(int fd, const char *memory, size_t byt
     return NULL;
 }
 
+struct trace_source *trace_source_descriptor(int fd) {
+    struct stat status;
+    struct trace_source *source = source_create(fd, NULL, 0);
+    if (!source)
+        return NULL;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        source->total = (uint64_t)status.st_size;
+    if (source->zstd)
+        start_decoder(source);
+    return source;
+}
+
 struct trace_source *trace_source_open(const char *path) {
     bool standard_input = strcmp(path, "-") == 0;
     int fd = standard_input ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
-    struct trace_source *source = source_create(fd, NULL, 0);
-    if (!source) {
+    struct trace_source *source = trace_source_descriptor(fd);
+    if (!source)
         close(fd);
-        errno = ENOMEM;
-        return NULL;
-    }
-    struct stat status;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
-        source->total = (uint64_t)status.st_size;
-    if (source->zstd)
-        start_decoder(source);
     return source;
 }
 

@@ -16,6 +16,9 @@ struct trace_source;
 /* "-" is standard input. NULL with errno set when the file cannot be opened. */
 struct trace_source *trace_source_open(const char *path);
 
+/* An open descriptor, which is the source's from then on, unless it gives NULL. */
+struct trace_source *trace_source_descriptor(int fd);
+
 /* The memory stays the caller's and is read until the source is closed. No thread is started. */
 struct trace_source *trace_source_memory(const void *data, size_t bytes);
 

@@ -177,7 +177,10 @@ static void discard(struct trace_writer *writer) {
     free(writer);
 }
 
-struct trace_writer *trace_writer_open(const char *path, enum trace_packing packing) {
+struct trace_writer *trace_writer_open_descriptor(int fd, enum trace_packing packing) {
+    static const char title[] = "objrmap-trace 1\n";
+    if (fd < 0)
+        return NULL;
     struct trace_writer *writer = calloc(1, sizeof(*writer));
     if (!writer)
         return NULL;
@@ -186,15 +189,18 @@ struct trace_writer *trace_writer_open(const char *path, enum trace_packing pack
         errno = ENOMEM;
         return NULL;
     }
-    writer->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (writer->fd < 0) {
-        int error = errno;
-        discard(writer);
-        errno = error;
-        return NULL;
-    }
-    static const char title[] = "objrmap-trace 1\n";
+    writer->fd = fd;
     put_text(writer, title, sizeof(title) - 1);
+    return writer;
+}
+
+struct trace_writer *trace_writer_open(const char *path, enum trace_packing packing) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    struct trace_writer *writer = trace_writer_open_descriptor(fd, packing);
+    if (!writer && fd >= 0) {
+        close(fd);
+        errno = ENOMEM;
+    }
     return writer;
 }
 

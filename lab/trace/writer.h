@@ -37,6 +37,8 @@ struct trace_area {
 
 /* NULL and errno when the file cannot be made; an existing one is replaced. */
 struct trace_writer *trace_writer_open(const char *path, enum trace_packing packing);
+/* The same to an open descriptor, which is the writer's from then on, unless it gives NULL. */
+struct trace_writer *trace_writer_open_descriptor(int fd, enum trace_packing packing);
 /* Writes what is left and frees the writer; 0 or the errno of the first failure. */
 int trace_writer_close(struct trace_writer *writer);
 
