@@ -216,7 +216,8 @@ static void write_opening_notes(struct recording *recording) {
     struct utsname system;
     trace_note(writer, "command", "%s", command);
     if (uname(&system) == 0)
-        trace_note(writer, "kernel", "%s %s", system.release, system.machine);
+        trace_note(writer, "kernel", "%.*s %s", (int)strcspn(system.release, "-"), system.release,
+                   system.machine);
     trace_note(writer, "cpus", "%zu", recording->rings.count);
     trace_note(writer, "recorder", "%s",
                recording->following == FOLLOW_GROUP ? "perf-cgroup" : "perf-inherit");
