@@ -529,6 +529,43 @@ static struct verdict play_touches(struct play_state *state, const struct random
     return all;
 }
 
+/* ---------------------------------------------------------------- reclaim */
+
+struct locked_pages {
+    struct vm_space *space;
+    uint64_t resident;
+};
+
+static bool count_resident(const struct vm_page_view *page, void *context) {
+    ((struct locked_pages *)context)->resident += page->present;
+    return true;
+}
+
+static bool visit_locked_area(const struct vm_area_view *area, void *context) {
+    struct locked_pages *locked = context;
+    if (area->locked)
+        vm_page_each(locked->space, area->start, area->end, count_resident, locked);
+    return true;
+}
+
+/* Pages that locked areas have in memory, all processes together. */
+static uint64_t count_locked(const struct play_state *state) {
+    struct locked_pages locked = { 0 };
+    for (size_t i = 0; i < state->player->process_room; i++)
+        if ((locked.space = state->player->processes[i].space))
+            vm_area_each(locked.space, visit_locked_area, &locked);
+    return locked.resident;
+}
+
+static struct verdict play_reclaim(struct play_state *state, const struct random_op *op,
+                                   enum play *play) {
+    uint64_t locked = count_locked(state);
+    vm_reclaim(state->player->machine, op->value);
+    if (count_locked(state) < locked)
+        *play = player_different(state->player, "reclaim takes pages of locked areas");
+    return (struct verdict){ 0 };
+}
+
 /* ---------------------------------------------------------------- all of them */
 
 struct verdict play_op(struct play_state *state, const struct random_op *op, enum play *play) {
@@ -576,8 +613,7 @@ struct verdict play_op(struct play_state *state, const struct random_op *op, enu
     case RANDOM_FAULT:
         return play_touches(state, op, play);
     case RANDOM_RECLAIM:
-        vm_reclaim(state->player->machine, op->value);
-        return (struct verdict){ 0 };
+        return play_reclaim(state, op, play);
     case RANDOM_KINDS:
         break;
     }

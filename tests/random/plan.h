@@ -22,6 +22,8 @@ struct plan {
     uint64_t metadata;  /* 1: a machine without contents */
     uint64_t eager;     /* 1: fork copies all entries */
     uint64_t around;    /* fault-around */
+    uint64_t index;     /* how objects keep their areas: a number, counted round */
+    uint64_t global;    /* 1: one lock for all chains, in designs that have them */
     uint64_t cpus;      /* more than 1: locks are taken, though nobody competes */
     uint64_t areas;     /* limits; 0: none of our own */
     uint64_t locked;    /* ... in pages */

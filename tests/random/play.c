@@ -301,6 +301,8 @@ static struct vm_machine_config config_for(const struct request *request) {
         .design = request->design,
         .file_index = request->file_index,
         .fork_copy = plan->eager ? VM_FORK_EAGER : VM_FORK_LAZY,
+        .chain_lock =
+            plan->global && request->has_chains ? VM_CHAIN_LOCK_GLOBAL : VM_CHAIN_LOCK_PAGE,
         .swap_pages = plan->swap,
         .area_limit = plan->areas,
         .address_limit = plan->addresses * VM_PAGE_SIZE,

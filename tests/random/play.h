@@ -54,6 +54,7 @@ struct request {
     const struct sequence *sequence;
     const struct plan *plan;
     const char *design, *file_index;
+    bool has_chains; /* the design may be told which lock protects them */
     uint64_t check_every;
     struct verdicts *verdicts; /* NULL: nothing to compare with */
     bool frames_may_differ;    /* the design may need other frames than the others, and run out */

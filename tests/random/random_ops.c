@@ -32,7 +32,7 @@ static const char usage[] =
     "  --skip=A,B,...      not these\n"
     "  --frames-differ=A,B designs that may run out of memory where others do not; default\n"
     "                      anonmm,virtual-scan\n"
-    "  --file-index=NAME   how objects keep their areas\n"
+    "  --file-index=A,B    ways for objects to keep their areas; default: all\n"
     "  --frames=N --swap=N --metadata=0|1 --eager=0|1 --cpus=N\n"
     "                      the machine, where it shall not be drawn by lot\n"
     "  --fail-nth=N        of a sequence's allocations N succeed, the next N fail, and so on; 0:\n"
@@ -50,7 +50,7 @@ static const char usage[] =
 struct options {
     uint64_t seed, first, sequences, steps, seconds, shrink;
     uint64_t frames, swap, metadata, eager, cpus, fail_nth, fail_read, fail_write;
-    const char *designs, *skip, *frames_differ, *play, *save;
+    const char *designs, *skip, *frames_differ, *file_index, *play, *save;
     bool print;
     bool adding_apart; /* which half of the designs is being listed */
     struct choice choice;
@@ -105,7 +105,7 @@ static bool takes_text(const char *argument, struct options *options) {
         { "--designs=", &options->designs },
         { "--skip=", &options->skip },
         { "--frames-differ=", &options->frames_differ },
-        { "--file-index=", &options->choice.file_index },
+        { "--file-index=", &options->file_index },
         { "--play=", &options->play },
         { "--save=", &options->save },
     };
@@ -139,7 +139,17 @@ static void add_design(const struct vm_design_info *design, void *context) {
         apart != options->adding_apart)
         return;
     snprintf(choice->designs[choice->count], NAME_BYTES, "%s", design->name);
+    choice->has_chains[choice->count] = design->chains;
     choice->frames_may_differ[choice->count++] = apart;
+}
+
+static void add_index(const struct vm_file_index_info *index, void *context) {
+    struct options *options = context;
+    struct choice *choice = &options->choice;
+    if (choice->index_count == INDEXES_MOST ||
+        (options->file_index && !in_list(options->file_index, index->name)))
+        return;
+    snprintf(choice->indexes[choice->index_count++], NAME_BYTES, "%s", index->name);
 }
 
 static bool parse_options(int argc, char **argv, struct options *options) {
@@ -158,9 +168,10 @@ static bool parse_options(int argc, char **argv, struct options *options) {
     vm_design_each(add_design, options);
     options->adding_apart = true;
     vm_design_each(add_design, options);
-    if (!options->choice.count)
-        fprintf(stderr, "random-ops: no design is left to play on\n");
-    return options->choice.count > 0;
+    vm_file_index_each(add_index, options);
+    if (!options->choice.count || !options->choice.index_count)
+        fprintf(stderr, "random-ops: no design, or no file index, is left to play on\n");
+    return options->choice.count && options->choice.index_count;
 }
 
 static void override(uint64_t *number, uint64_t given) {

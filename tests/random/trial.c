@@ -44,7 +44,8 @@ void trial_run(const struct choice *choice, const struct plan *plan,
             .sequence = sequence,
             .plan = plan,
             .design = choice->designs[i],
-            .file_index = choice->file_index,
+            .file_index = choice->indexes[plan->index % choice->index_count],
+            .has_chains = choice->has_chains[i],
             .check_every = choice->check_every,
             .verdicts = compares ? &verdicts : NULL,
             .frames_may_differ = choice->frames_may_differ[i],
@@ -197,6 +198,9 @@ static void simplify_plan(struct shrinking *shrinking) {
     simpler.eager = 0;
     try_plan(shrinking, simpler);
     simpler = *plan;
+    simpler.index = simpler.global = 0;
+    try_plan(shrinking, simpler);
+    simpler = *plan;
     simpler.around = 1;
     try_plan(shrinking, simpler);
     simpler = *plan;
@@ -215,6 +219,7 @@ static void choose_designs(struct shrinking *shrinking, const struct choice *all
             for (unsigned k = 0; k <= i; k++)
                 if (k == i || (k == j && j < i)) {
                     memcpy(few->designs[few->count], all->designs[k], NAME_BYTES);
+                    few->has_chains[few->count] = all->has_chains[k];
                     few->frames_may_differ[few->count++] = all->frames_may_differ[k];
                 }
             if (still_fails(shrinking, shrinking->plan, shrinking->sequence))

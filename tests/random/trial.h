@@ -8,14 +8,15 @@
 
 #include "play.h"
 
-enum { DESIGNS_MOST = 32, NAME_BYTES = 64 };
+enum { DESIGNS_MOST = 32, INDEXES_MOST = 16, NAME_BYTES = 64 };
 
 /* Which machines a sequence is played on. */
 struct choice {
     char designs[DESIGNS_MOST][NAME_BYTES];
-    bool frames_may_differ[DESIGNS_MOST];
+    bool frames_may_differ[DESIGNS_MOST], has_chains[DESIGNS_MOST];
     unsigned count;
-    const char *file_index;
+    char indexes[INDEXES_MOST][NAME_BYTES]; /* ways for objects to keep their areas; at least one */
+    unsigned index_count;
     uint64_t check_every;
 };
 
