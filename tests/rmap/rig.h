@@ -29,20 +29,24 @@ struct rig {
     struct vm_machine *machine;
 };
 
-static inline struct rig *rig_create_cpus(const char *design, uint64_t frames, unsigned cpus) {
+/* What the plan leaves open is filled in: port, frames, swap. */
+static inline struct rig *rig_create_as(struct vm_machine_config plan) {
     struct rig *rig = calloc(1, sizeof *rig);
-    posix_port_init(&rig->posix, cpus);
+    posix_port_init(&rig->posix, plan.cpus ? plan.cpus : 1);
     rig->swap = posix_memory_open(4096 * PAGE);
-    struct vm_machine_config config = { .port = &rig->posix.port,
-                                        .frames = frames,
-                                        .cpus = cpus,
-                                        .design = design,
-                                        .swap = rig->swap,
-                                        .swap_pages = 4096 };
+    plan.port = &rig->posix.port;
+    plan.frames = plan.frames ? plan.frames : 1024;
+    plan.swap = rig->swap;
+    plan.swap_pages = 4096;
     const char *why = NULL;
-    if (vm_machine_create(&config, &rig->machine, &why) != VM_OK)
+    if (vm_machine_create(&plan, &rig->machine, &why) != VM_OK)
         fail_msg("no machine: %s", why ? why : "no memory");
     return rig;
+}
+
+static inline struct rig *rig_create_cpus(const char *design, uint64_t frames, unsigned cpus) {
+    return rig_create_as(
+        (struct vm_machine_config){ .design = design, .frames = frames, .cpus = cpus });
 }
 
 static inline struct rig *rig_create(const char *design, uint64_t frames) {

@@ -9,7 +9,7 @@
  * late, so k areas of n are found in O(log n + k), whatever the ranges are.
  *
  *     equal ranges      one is the tree's node, the rest its set: a ring in the order of arrival.
- *                       A forked area comes and goes in O(1) once its place is found.
+ *                       The rest come once the place is found, and go, in O(1).
  *     equal starts      use up the bits: below, the sizes' bits lead on (the overflow sub-tree)
  *     a later end       than `bits` can tell: the tree gets more levels on top, and nodes to
  *                       fill them from its own top, which have the greatest ends
