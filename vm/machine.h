@@ -64,7 +64,8 @@ struct vm_machine {
     struct vm_link spaces; /* VM_RANK_MACHINE */
     struct vm_lock lists_lock;
     struct vm_cache *space_cache, *area_cache;
-    _Atomic uint32_t empty_tables; /* some space has empty tables to prune: vm_settle() */
+    struct vm_cache *nonlinear_cache; /* NULL: no area is ever nonlinear */
+    _Atomic uint32_t empty_tables;    /* some space has empty tables to prune: vm_settle() */
 
     /* object/ */
     struct vm_link objects; /* VM_RANK_MACHINE */

@@ -36,10 +36,13 @@ struct vm_stats {
         uint64_t chain_locks;    /* times that a chain's lock was taken */
         uint64_t forced_copies; /* shared pages copied since the design knows them by one address */
         uint64_t repointed;     /* pages that were told of another area, for they name theirs */
+        uint64_t nonlinear_entries; /* entries of nonlinear areas looked at, one after the other */
     } rmap;
     struct {
         uint64_t runs, scanned, activated, unmapped, swapped_out, written, swapped_in, freed, ns;
         uint64_t swept; /* entries looked at one after the other, for want of a reverse map */
+        uint64_t
+            nonlinear_unmapped; /* of those unmapped: in nonlinear areas, whosever turn it was */
     } reclaim;
     struct {
         uint64_t copied;  /* entries copied at fork */

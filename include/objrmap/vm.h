@@ -63,6 +63,19 @@ enum vm_fork_copy { VM_FORK_LAZY, VM_FORK_EAGER };
  * for the whole machine, as in the first of them. */
 enum vm_chain_lock { VM_CHAIN_LOCK_PAGE, VM_CHAIN_LOCK_GLOBAL };
 
+/*
+ * What becomes of an area that vm_remap_file_pages() rearranges. EMULATE: areas, one for each piece,
+ * as Linux does since 4.0. The others leave it one area, nonlinear, whose entries tell the offsets;
+ * and say how reclaim finds a page there. Designs that find a page's entries wherever they are need
+ * no answer: to them all three are the same. CHAIN: VM_EINVAL for the other designs.
+ */
+enum vm_nonlinear {
+    VM_NONLINEAR_EMULATE,
+    VM_NONLINEAR_DRACONIAN, /* unmap every page of the areas until the one asked for is free */
+    VM_NONLINEAR_CLUSTER,   /* unmap some pages of the areas, never mind which */
+    VM_NONLINEAR_CHAIN,     /* the design lists the page's entries */
+};
+
 struct vm_machine_config {
     struct vm_port *port; /* borrowed; outlives the machine */
     uint64_t frames;      /* memory, in pages; at least 64 */
@@ -72,7 +85,8 @@ struct vm_machine_config {
     const char *file_index; /* a name of vm_file_index_each(); NULL: "interval-tree" */
     enum vm_fork_copy fork_copy;
     enum vm_chain_lock chain_lock; /* GLOBAL: VM_EINVAL for designs without chains */
-    struct vm_backing *swap;       /* borrowed; NULL: no swap */
+    enum vm_nonlinear nonlinear;
+    struct vm_backing *swap; /* borrowed; NULL: no swap */
     uint64_t swap_pages;
     uint64_t area_limit;    /* areas in one space; 0 means 65530 */
     uint64_t address_limit; /* mapped bytes in one space; 0 means no limit */

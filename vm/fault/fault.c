@@ -414,16 +414,26 @@ static uint64_t min_u64(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-/* An aligned window, within the area; it lies within one leaf because it is aligned. */
-static void choose_window(const struct fault *f, struct around *around) {
+/* An aligned window, within the area and the object's pages that the faulting one, `index`, is among;
+ * it lies within one leaf because it is aligned. */
+static void choose_window(const struct fault *f, struct around *around, uint64_t index) {
     uint64_t window = f->machine->config.fault_around * VM_PAGE_SIZE;
     uint64_t start = f->address & ~(window - 1);
     uint64_t end = min_u64(start + window, f->area->end);
 
     start = max_u64(start, f->area->start);
+    start = max_u64(start, f->address - min_u64(index * VM_PAGE_SIZE, f->address - start));
     around->address = start;
     around->count = (unsigned)((end - start) >> VM_PAGE_SHIFT);
     around->here = (unsigned)((f->address - start) >> VM_PAGE_SHIFT);
+}
+
+/* Whether a fault on this entry would find the page. Swap entries are for private pages. */
+static bool awaits(const struct fault *f, uint64_t address, vm_pte entry,
+                   const struct vm_page *page) {
+    if (!vm_area_is_nonlinear(f->area))
+        return entry == 0;
+    return !vm_pte_present(entry) && vm_entry_page_index(f->area, address, entry) == page->index;
 }
 
 /* Neighbours are mapped without A and D: nobody has used them yet. */
@@ -431,12 +441,17 @@ static void install_around(struct fault *f, struct around *around, struct vm_res
     struct vm_machine *machine = f->machine;
     vm_pte_slot *slots = f->slot - around->here;
     vm_pte bits = entry_for(f, around->pages[around->here], map_writable(f)) & ~VM_PTE_FRAME_MASK;
-    int mapped = 0;
+    int mapped = 0, offsets = 0;
 
     for (unsigned i = 0; i < around->count; i++) {
         around->entries[i] = 0;
-        if (!around->pages[i] || (i != around->here && vm_pte_read(&slots[i]) != 0))
+        if (!around->pages[i])
             continue;
+        vm_pte before = vm_pte_read(&slots[i]);
+        if (i != around->here &&
+            !awaits(f, around->address + i * VM_PAGE_SIZE, before, around->pages[i]))
+            continue;
+        offsets += before != 0;
         vm_pte own = i == around->here ? bits : bits & ~(VM_PTE_ACCESSED | VM_PTE_DIRTY);
         around->entries[i] = vm_pte_make(vm_page_frame(machine, around->pages[i]), own);
         vm_page_adjust(machine, around->pages[i], VM_ONE_MAPPING);
@@ -452,7 +467,7 @@ static void install_around(struct fault *f, struct around *around, struct vm_res
     for (unsigned i = 0; i < around->count; i++)
         if (around->entries[i])
             vm_pte_write(&slots[i], around->entries[i]);
-    vm_table_account(f->leaf.table, mapped - (f->entry != 0), mapped);
+    vm_table_account(f->leaf.table, mapped - offsets, mapped);
     vm_count(machine, faults.around, (uint64_t)mapped - 1);
 }
 
@@ -470,10 +485,10 @@ static int map_object_page(struct fault *f, struct vm_page *page) {
     struct around around = { .address = f->address, .count = 1, .here = 0 };
     struct vm_reserve reserve = { 0 };
 
-    if (!f->write && !vm_pte_is_file(f->entry)) {
-        choose_window(f, &around);
-        vm_object_pages_cached(f->area->object, vm_area_page_index(f->area, around.address),
-                               around.count, around.pages);
+    if (!f->write) {
+        choose_window(f, &around, page->index);
+        vm_object_pages_cached(f->area->object, page->index - around.here, around.count,
+                               around.pages);
     }
     around.pages[around.here] = page;
 

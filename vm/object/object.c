@@ -23,6 +23,7 @@
 
 #include "vm/frame/cache.h"
 #include "vm/memory.h"
+#include "vm/space/area.h"
 
 #define SIZE_MAX_BYTES ((uint64_t)INT64_MAX)
 
@@ -67,6 +68,7 @@ static int create(struct vm_machine *machine, enum vm_object_kind kind, struct v
     atomic_init(&object->references, 1);
     atomic_init(&object->size, size);
     machine->index_kind->init(vm_object_areas(object));
+    vm_link_init(&object->nonlinear);
 
     vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
     vm_link_add_last(&machine->objects, &object->link);
@@ -134,11 +136,29 @@ uint64_t vm_object_size(const struct vm_object *object) {
 
 /* ---------------------------------------------------------------- areas */
 
+void vm_object_put_area(struct vm_object *object, struct vm_area *area) {
+    struct vm_machine *machine = object->machine;
+
+    if (vm_area_is_nonlinear(area))
+        vm_link_add_last(&object->nonlinear, &(*vm_area_nonlinear(machine, area))->link);
+    else
+        machine->index_kind->insert(machine, vm_object_areas(object), area);
+}
+
+void vm_object_take_area(struct vm_object *object, struct vm_area *area) {
+    struct vm_machine *machine = object->machine;
+
+    if (vm_area_is_nonlinear(area))
+        vm_link_remove(&(*vm_area_nonlinear(machine, area))->link);
+    else
+        machine->index_kind->remove(machine, vm_object_areas(object), area);
+}
+
 void vm_object_link_area(struct vm_object *object, struct vm_area *area) {
     struct vm_machine *machine = object->machine;
 
     vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
-    machine->index_kind->insert(machine, vm_object_areas(object), area);
+    vm_object_put_area(object, area);
     VM_ASSERT_EXPENSIVE(machine, machine->index_kind->check(vm_object_areas(object)));
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
 }
@@ -147,7 +167,7 @@ void vm_object_unlink_area(struct vm_object *object, struct vm_area *area) {
     struct vm_machine *machine = object->machine;
 
     vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
-    machine->index_kind->remove(machine, vm_object_areas(object), area);
+    vm_object_take_area(object, area);
     VM_ASSERT_EXPENSIVE(machine, machine->index_kind->check(vm_object_areas(object)));
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
 }

@@ -36,7 +36,8 @@ struct vm_object {
     uint64_t slot_count;           /* evicted pages: each names a swap slot */
     _Atomic uint32_t write_failed; /* a write-back failed since the last msync told */
 
-    struct vm_lock areas_lock;          /* VM_RANK_OBJECT_AREAS */
+    struct vm_lock areas_lock; /* VM_RANK_OBJECT_AREAS */
+    struct vm_link nonlinear;  /* struct vm_nonlinear_area: the areas that are not in the index */
     _Alignas(16) unsigned char areas[]; /* struct vm_area_index, of the machine's kind */
 };
 
@@ -55,6 +56,9 @@ void vm_objects_fini(struct vm_machine *machine); /* => no object is left */
 /* An area starts or ceases to map the object (or changes its range: out, change, in). */
 void vm_object_link_area(struct vm_object *object, struct vm_area *area);
 void vm_object_unlink_area(struct vm_object *object, struct vm_area *area);
+/* The same for who holds areas_lock already. */
+void vm_object_put_area(struct vm_object *object, struct vm_area *area);
+void vm_object_take_area(struct vm_object *object, struct vm_area *area);
 
 /*
  * The object's page, read in or made if it is not in memory; locked, with a reference.

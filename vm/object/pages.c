@@ -23,6 +23,7 @@
 
 #include "vm/memory.h"
 #include "vm/object/swap.h"
+#include "vm/space/area.h"
 
 static void lock_pages(struct vm_object *object) {
     vm_lock(object->machine, &object->pages_lock, VM_RANK_OBJECT_PAGES);
@@ -451,6 +452,13 @@ static uint64_t check_word(struct vm_object *object, uint64_t index, uintptr_t w
     return differences + (index >= vm_object_page_end(object));
 }
 
+static uint64_t check_nonlinear(struct vm_object *object, const struct vm_nonlinear_area *record) {
+    struct vm_area *area = record->area;
+
+    return area->object != object || !vm_area_is_nonlinear(area) ||
+           *vm_area_nonlinear(object->machine, area) != record;
+}
+
 uint64_t vm_object_check(struct vm_object *object) {
     struct vm_machine *machine = object->machine;
     uint64_t differences = 0, pages = 0, slots = 0, index = 0;
@@ -468,6 +476,9 @@ uint64_t vm_object_check(struct vm_object *object) {
 
     vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
     differences += !machine->index_kind->check(vm_object_areas(object));
+    for (struct vm_link *link = object->nonlinear.next; link != &object->nonlinear;
+         link = link->next)
+        differences += check_nonlinear(object, vm_link_entry(link, struct vm_nonlinear_area, link));
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
     return differences;
 }

@@ -25,15 +25,27 @@ static enum vm_step look_at_entry(const struct vm_mapping *mapping, void *contex
         vm_pte_clear_bits(machine, mapping->entry, VM_PTE_ACCESSED);
         use->accessed++;
     }
+    use->shown++;
     use->dirty |= vm_pte_dirty(entry);
     use->locked |= (mapping->area->flags & VM_AREA_LOCKED) != 0;
     return VM_STEP_ON;
 }
 
+/* Whether nonlinear areas may have entries that the walk has not shown. */
+static bool has_hidden_entries(const struct vm_machine *machine, const struct vm_page *page,
+                               const struct vm_page_use *use) {
+    return machine->config.nonlinear != VM_NONLINEAR_EMULATE && !machine->design->finds_nonlinear &&
+           !vm_page_is(page, VM_PAGE_ANON) && page->object && vm_page_mapcount(page) > use->shown;
+}
+
+/* What nonlinear areas say of their pages is not asked, but that all of them are locked must be
+ * known before the first entry goes. */
 struct vm_page_use vm_page_age(struct vm_machine *machine, struct vm_page *page) {
     struct vm_page_use use = { 0 };
 
-    vm_rmap_walk(machine, page, VM_WALK_ALL, look_at_entry, &use);
+    vm_rmap_walk(machine, page, VM_WALK_RECLAIM, look_at_entry, &use);
+    if (has_hidden_entries(machine, page, &use))
+        use.locked |= vm_nonlinear_all_locked(page->object);
     return use;
 }
 
@@ -75,9 +87,7 @@ static vm_pte entry_left_behind(const struct unmap *unmap, const struct vm_mappi
         vm_swap_duplicate(unmap->machine, page->swap, 1);
         return vm_pte_from_swap(page->swap);
     }
-    if (vm_area_page_index(mapping->area, mapping->address) != page->index)
-        return vm_pte_from_file(page->index);
-    return 0;
+    return vm_entry_for_index(mapping->area, mapping->address, page->index);
 }
 
 static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context) {
@@ -112,8 +122,15 @@ static bool unmap_everywhere(struct vm_machine *machine, struct vm_page *page, b
     struct unmap unmap = { .machine = machine, .page = page, .discard = discard };
 
     if (vm_page_mapcount(page) != 0)
-        vm_rmap_walk(machine, page, VM_WALK_ALL, unmap_entry, &unmap);
+        vm_rmap_walk(machine, page, VM_WALK_RECLAIM, unmap_entry, &unmap);
     return vm_page_mapcount(page) == 0;
+}
+
+static bool unmap_object_page(struct vm_machine *machine, struct vm_page *page,
+                              const struct vm_page_use *use) {
+    if (has_hidden_entries(machine, page, use) && !vm_pageout_nonlinear(machine, page, use->shown))
+        return false;
+    return unmap_everywhere(machine, page, false);
 }
 
 /* ---- the four kinds of pages; each with the page locked */
@@ -142,8 +159,9 @@ static enum vm_pageout swap_out(struct vm_machine *machine, struct vm_page *page
     return VM_PAGEOUT_FREED;
 }
 
-static enum vm_pageout write_out_shm(struct vm_machine *machine, struct vm_page *page) {
-    if (!unmap_everywhere(machine, page, false) || !only_cache_and_we_hold(page))
+static enum vm_pageout write_out_shm(struct vm_machine *machine, struct vm_page *page,
+                                     const struct vm_page_use *use) {
+    if (!unmap_object_page(machine, page, use) || !only_cache_and_we_hold(page))
         return VM_PAGEOUT_KEPT;
     if (vm_page_is(page, VM_PAGE_DIRTY)) {
         int error = vm_object_page_swap_out(page->object, page);
@@ -155,8 +173,9 @@ static enum vm_pageout write_out_shm(struct vm_machine *machine, struct vm_page 
     return VM_PAGEOUT_FREED;
 }
 
-static enum vm_pageout write_out_file(struct vm_machine *machine, struct vm_page *page) {
-    if (!unmap_everywhere(machine, page, false))
+static enum vm_pageout write_out_file(struct vm_machine *machine, struct vm_page *page,
+                                      const struct vm_page_use *use) {
+    if (!unmap_object_page(machine, page, use))
         return VM_PAGEOUT_KEPT;
     if (vm_page_is(page, VM_PAGE_DIRTY) && vm_object_page_write(page->object, page) != VM_OK)
         return VM_PAGEOUT_FAILED;
@@ -202,13 +221,15 @@ static enum vm_swept after_unmap(const struct unmap *unmap) {
     return VM_SWEPT_LOOSE;
 }
 
-enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping) {
+enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping, const struct vm_page *locked) {
     struct vm_machine *machine = mapping->area->space->machine;
     vm_pte entry = vm_pte_read(mapping->entry);
     struct vm_page *page = vm_page_of(machine, vm_pte_frame(entry));
     struct unmap unmap = { .machine = machine, .page = page };
     enum vm_swept swept = VM_SWEPT_KEPT;
 
+    if (page == locked)
+        return unmap_entry(mapping, &unmap) == VM_STEP_UNMAPPED ? VM_SWEPT_UNMAPPED : VM_SWEPT_KEPT;
     if (!vm_page_trylock(machine, page))
         return VM_SWEPT_KEPT;
     vm_page_get(machine, page);
@@ -231,8 +252,8 @@ enum vm_pageout vm_pageout_locked(struct vm_machine *machine, struct vm_page *pa
         return may_discard(machine, page, use) ? discard(machine, page) : swap_out(machine, page);
     if (!page->object)
         return VM_PAGEOUT_KEPT; /* its object has let go of it; somebody waits for its lock */
-    return page->object->kind == VM_OBJECT_SHM ? write_out_shm(machine, page)
-                                               : write_out_file(machine, page);
+    return page->object->kind == VM_OBJECT_SHM ? write_out_shm(machine, page, use)
+                                               : write_out_file(machine, page, use);
 }
 
 enum vm_pageout vm_pageout_page(struct vm_machine *machine, struct vm_page *page) {

@@ -4,6 +4,7 @@
  *
  *   scan.c      which pages: the lists, aged by referenced bits found through the reverse map
  *   pageout.c   one page: unmap it everywhere, write it out, free it
+ *   nonlinear.c the same where the linear rule does not lead to its entries
  */
 #ifndef VM_RECLAIM_H
 #define VM_RECLAIM_H
@@ -26,6 +27,7 @@ enum vm_pageout vm_pageout_page(struct vm_machine *machine, struct vm_page *page
 
 /* What the entries of a page say, gathered in one walk: accessed bits are cleared, dirty bits only seen. */
 struct vm_page_use {
+    uint32_t shown;    /* entries looked at: all but those in nonlinear areas */
     unsigned accessed; /* entries used since the last look */
     bool dirty;        /* some entry is dirty */
     bool locked;       /* some area that maps it is mlocked */
@@ -41,8 +43,17 @@ enum vm_swept {
     VM_SWEPT_FREED     /* nobody does, and its contents were given away: the frame is free */
 };
 
-/* Takes out one entry, whatever else maps its page. => as in a sweep */
-enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping);
+/* Takes out one entry, whatever else maps its page. => as in a sweep; `locked` is the page, if any,
+ * whose lock the caller holds */
+enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping, const struct vm_page *locked);
+
+/* Takes entries out of nonlinear areas until the page has no more than `linear` left, in the machine's
+ * way, which may take others' instead: false. => an object's page, locked; the design does not keep
+ * its entries */
+bool vm_pageout_nonlinear(struct vm_machine *machine, struct vm_page *page, uint32_t linear);
+
+/* Whether the object has nonlinear areas, and all of them are locked in memory. */
+bool vm_nonlinear_all_locked(struct vm_object *object);
 
 /* Write-protects and cleans every entry of an object's page; the page takes over their dirty bits.
  * Returns whether the page is dirty now. => page locked */

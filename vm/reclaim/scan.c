@@ -57,7 +57,7 @@ static enum vm_step look_at_swept(const struct vm_mapping *mapping, void *contex
     if (scan->priority > 0 && vm_pte_accessed(vm_pte_read(mapping->entry)))
         vm_pte_clear_bits(scan->machine, mapping->entry, VM_PTE_ACCESSED);
     else
-        swept = vm_pageout_entry(mapping);
+        swept = vm_pageout_entry(mapping, NULL);
     scan->loose += swept == VM_SWEPT_LOOSE;
     scan->freed += swept == VM_SWEPT_FREED;
     return swept == VM_SWEPT_KEPT ? VM_STEP_ON : VM_STEP_UNMAPPED;
@@ -189,16 +189,24 @@ static void shrink_all_zones(struct scan *scan) {
         }
 }
 
+/* Entries that went while others were wanted: their pages may have been looked at before. */
+static uint64_t unmapped_in_passing(struct vm_machine *machine) {
+    return vm_this_cpu(machine)->counts.reclaim.nonlinear_unmapped;
+}
+
 uint64_t vm_reclaim_frames(struct vm_machine *machine, uint64_t frames) {
     struct scan scan = { .machine = machine, .wanted = frames };
     uint64_t start = machine->port->clock_ns(machine->port);
 
     for (int priority = PRIORITY_START; priority >= 0 && scan.freed < frames; priority--) {
+        uint64_t unmapped;
         scan.priority = (unsigned)priority;
         do {
+            unmapped = unmapped_in_passing(machine);
             sweep_entries(&scan);
             shrink_all_zones(&scan);
-        } while (priority == 0 && scan.freed < frames && scan.loose > 0);
+            unmapped = unmapped_in_passing(machine) - unmapped;
+        } while (priority == 0 && scan.freed < frames && (scan.loose > 0 || unmapped > 0));
     }
     vm_count(machine, reclaim.runs, 1);
     vm_count(machine, reclaim.ns, machine->port->clock_ns(machine->port) - start);

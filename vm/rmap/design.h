@@ -71,9 +71,11 @@ enum vm_step {
 typedef enum vm_step vm_mapping_visit(const struct vm_mapping *mapping, void *context);
 
 enum vm_walk_kind {
-    VM_WALK_ALL,  /* must see every entry: waits for the locks it needs */
-    VM_WALK_LOOK, /* the same for onlookers: the design may not tidy its records on the way */
-    VM_WALK_TRY   /* may miss some: gives up where a lock is held */
+    VM_WALK_ALL,     /* must see every entry: waits for the locks it needs */
+    VM_WALK_LOOK,    /* the same for onlookers: the design may not tidy its records on the way */
+    VM_WALK_RECLAIM, /* the same, but a design that knows areas leaves nonlinear ones out: looking
+                        at each of their entries for every page is what reclaim cannot afford */
+    VM_WALK_TRY      /* may miss some: gives up where a lock is held */
 };
 
 enum vm_walked { VM_WALKED_ALL, VM_WALKED_SOME };
@@ -84,6 +86,10 @@ struct vm_design {
 
     int (*init)(struct vm_machine *machine); /* VM_ENOMEM */
     void (*fini)(struct vm_machine *machine);
+
+    /* Finds every entry of an object's page by what it keeps for entries or spaces, so that
+     * nonlinear areas are nothing special; even VM_WALK_RECLAIM shows their entries. */
+    bool finds_nonlinear;
 
     /* ---- spaces; `parent` is NULL unless forked. emptied: exec; ended: the space goes. */
     int (*space_created)(struct vm_space *space, struct vm_space *parent);
@@ -194,7 +200,13 @@ bool vm_rmap_walk_held_area(struct vm_area_walk *walk, struct vm_area *area);
  * => a lock is held that the space must wait for before it ends */
 bool vm_rmap_walk_space(struct vm_area_walk *walk, struct vm_space *space, uint64_t address);
 
-/* Walks the object's areas by its index: how object pages are found by every object-based design. */
+/* Shows every entry of a nonlinear area that maps the page. Returns the visitor's last word.
+ * => as vm_rmap_try_area() */
+enum vm_step vm_rmap_scan_area(struct vm_machine *machine, struct vm_area *area,
+                               struct vm_page *page, vm_mapping_visit *visit, void *context);
+
+/* Walks the object's areas by its index, and then the nonlinear ones: how object pages are found by
+ * every object-based design. */
 enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *page,
                                    enum vm_walk_kind kind, vm_mapping_visit *visit, void *context);
 

@@ -70,6 +70,7 @@ const struct vm_design vm_design_pte_chain_direct = {
               .chains = true,
               .mapping_cost = "the first of a page nothing, the second two nodes of 16 bytes, "
                               "each other one" },
+    .finds_nonlinear = true,
     .init = vm_pair_init,
     .fini = vm_pair_fini,
     .reserve = reserve,

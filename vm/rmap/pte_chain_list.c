@@ -39,6 +39,7 @@ const struct vm_design vm_design_pte_chain_list = {
               .page_bytes = sizeof(uint64_t),
               .chains = true,
               .mapping_cost = "a node of 16 bytes" },
+    .finds_nonlinear = true,
     .init = vm_pair_init,
     .fini = vm_pair_fini,
     .reserve = reserve,

@@ -10,6 +10,9 @@
  *       space->areas_lock         the area keeps its range, and no table of the space is freed
  *         table lock              the entry is looked at, shown, perhaps cleared
  *
+ * Where an object's area is nonlinear, only its entries tell which of them maps the page. A walk that
+ * must see all looks at each; reclaim cannot, and goes another way (reclaim/nonlinear.c).
+ *
  * When a walk may stop early. Once as many entries have been found as the page's map count tells,
  * the rest of the areas need not be asked. That is exact while no other CPU can change the count;
  * otherwise an entry that went meanwhile would be taken for the one not seen yet, so on a machine of
@@ -157,19 +160,109 @@ bool vm_rmap_walk_space(struct vm_area_walk *walk, struct vm_space *space, uint6
     return look_and_unlock(walk, space, area);
 }
 
+/* ---------------------------------------------------------------- nonlinear areas */
+
+struct area_scan {
+    struct vm_machine *machine;
+    struct vm_area *area;
+    uint64_t frame;
+    vm_mapping_visit *visit;
+    void *context;
+    enum vm_step step;
+    uint64_t hits, entries;
+};
+
+static void scan_leaf(struct area_scan *scan, const struct vm_table_cursor *at) {
+    struct vm_mapping mapping = { .area = scan->area,
+                                  .leaf = { at->table, at->entries - at->first } };
+
+    vm_lock(scan->machine, &at->table->lock, VM_RANK_TABLE);
+    for (unsigned i = 0; i < at->count && scan->step != VM_STEP_STOP; i++) {
+        vm_pte entry = vm_pte_read(&at->entries[i]);
+        scan->entries++;
+        if (!vm_pte_present(entry) || vm_pte_frame(entry) != scan->frame)
+            continue;
+        mapping.address = at->address + i * VM_PAGE_SIZE;
+        mapping.entry = &at->entries[i];
+        scan->hits++;
+        scan->step = scan->visit(&mapping, scan->context);
+    }
+    vm_unlock(scan->machine, &at->table->lock, VM_RANK_TABLE);
+}
+
+enum vm_step vm_rmap_scan_area(struct vm_machine *machine, struct vm_area *area,
+                               struct vm_page *page, vm_mapping_visit *visit, void *context) {
+    struct area_scan scan = { .machine = machine,
+                              .area = area,
+                              .frame = vm_page_frame(machine, page),
+                              .visit = visit,
+                              .context = context,
+                              .step = VM_STEP_ON };
+    struct vm_table_cursor at = vm_table_cursor(area->space->root, area->start, area->end);
+
+    while (scan.step != VM_STEP_STOP && vm_table_next(machine, &at))
+        if (at.table->present)
+            scan_leaf(&scan, &at);
+    vm_count(machine, rmap.hits, scan.hits);
+    vm_count(machine, rmap.empty_walks, scan.hits == 0);
+    vm_count(machine, rmap.nonlinear_entries, scan.entries);
+    return scan.step;
+}
+
+/* One of a nonlinear area's entries for the page. The area may have more of them. */
+static enum vm_step show_nonlinear(const struct vm_mapping *mapping, void *context) {
+    struct vm_area_walk *walk = context;
+    enum vm_step step = walk->visit(mapping, walk->context);
+
+    walk->kept += step != VM_STEP_UNMAPPED;
+    return step == VM_STEP_STOP || found_all(walk) ? VM_STEP_STOP : step;
+}
+
+static bool walk_nonlinear_area(struct vm_area_walk *walk, struct vm_area *area) {
+    struct vm_machine *machine = walk->machine;
+    struct vm_space *space = area->space;
+
+    vm_count(machine, rmap.object_visits, 1);
+    if (!lock_areas(walk, space)) {
+        walk->walked = VM_WALKED_SOME;
+        return true;
+    }
+    enum vm_step step = vm_rmap_scan_area(machine, area, walk->page, show_nonlinear, walk);
+    vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
+    return step != VM_STEP_STOP;
+}
+
+static void walk_nonlinear(struct vm_area_walk *walk, struct vm_object *object) {
+    struct vm_link *head = &object->nonlinear, *link = head->next;
+
+    while (link != head &&
+           walk_nonlinear_area(walk, vm_link_entry(link, struct vm_nonlinear_area, link)->area))
+        link = link->next;
+}
+
+/* ---------------------------------------------------------------- an object's areas */
+
+struct object_walk {
+    struct vm_area_walk areas;
+    bool ended;
+};
+
 static bool visit_object_area(struct vm_area *area, void *context) {
-    return vm_rmap_walk_area(context, area);
+    struct object_walk *walk = context;
+
+    walk->ended = !vm_rmap_walk_area(&walk->areas, area);
+    return !walk->ended;
 }
 
 enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *page,
                                    enum vm_walk_kind kind, vm_mapping_visit *visit, void *context) {
     struct vm_object *object = page->object;
-    struct vm_area_walk walk = { .machine = machine,
-                                 .page = page,
-                                 .kind = kind,
-                                 .visit = visit,
-                                 .context = context,
-                                 .walked = VM_WALKED_ALL };
+    struct object_walk walk = { .areas = { .machine = machine,
+                                           .page = page,
+                                           .kind = kind,
+                                           .visit = visit,
+                                           .context = context,
+                                           .walked = VM_WALKED_ALL } };
 
     if (kind != VM_WALK_TRY)
         vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
@@ -177,8 +270,10 @@ enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *p
         return VM_WALKED_SOME;
     machine->index_kind->each(machine, vm_object_areas(object), page->index, page->index,
                               visit_object_area, &walk);
+    if (!walk.ended && kind != VM_WALK_RECLAIM)
+        walk_nonlinear(&walk.areas, object);
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
-    return walk.walked;
+    return walk.areas.walked;
 }
 
 /* ---------------------------------------------------------------- asking about a page */

@@ -231,6 +231,7 @@ const struct vm_design vm_design_shadow = {
               .table_bytes = sizeof(struct companion),
               .mapping_cost =
                   "nothing: its leaf table has brought 16 bytes an entry, used or not" },
+    .finds_nonlinear = true,
     .init = init,
     .fini = fini,
     .table_made = table_made,

@@ -158,7 +158,7 @@ static const char *object_fault(const struct vm_seen *seen, const struct vm_area
         return "an object's page in anonymous memory";
     if (page->object != area->object)
         return "a page of another object";
-    if (page->index != vm_area_page_index(area, seen->address))
+    if (!vm_area_is_nonlinear(area) && page->index != vm_area_page_index(area, seen->address))
         return "another page of the object belongs here";
     if (page->index >= vm_object_page_end(area->object))
         return "a page beyond its object's end";
@@ -188,6 +188,14 @@ static const char *present_fault(struct vm_machine *machine, const struct vm_see
                                           : object_fault(seen, area, page);
 }
 
+static const char *file_offset_fault(const struct vm_seen *seen, const struct vm_area *area) {
+    if (!vm_area_is_nonlinear(area))
+        return "a page offset in a linear area";
+    if (vm_pte_file_offset(seen->entry) == vm_area_page_index(area, seen->address))
+        return "a page offset that need not be told";
+    return NULL;
+}
+
 static const char *entry_fault(struct vm_machine *machine, const struct vm_seen *seen) {
     const struct vm_area *area = vm_rmap_area_at(seen->space, seen->address);
 
@@ -196,7 +204,7 @@ static const char *entry_fault(struct vm_machine *machine, const struct vm_seen 
     if (vm_pte_present(seen->entry))
         return present_fault(machine, seen, area);
     if (vm_pte_is_file(seen->entry))
-        return area->object ? NULL : "an object's page offset in anonymous memory";
+        return file_offset_fault(seen, area);
     if (!vm_pte_is_swap(seen->entry))
         return "an entry of no known kind";
     if (vm_area_shared(area) || !(area->flags & VM_AREA_HAS_ANON))

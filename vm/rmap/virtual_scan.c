@@ -197,7 +197,9 @@ static void search_space(struct search *search, struct vm_space *space) {
     }
     for (struct vm_area *area = vm_area_first(space); area && !done(machine, search);
          area = vm_area_next(area)) {
-        if (may_hold(area, search->page))
+        if (vm_area_is_nonlinear(area) && area->object == search->page->object)
+            vm_rmap_scan_area(machine, area, search->page, show, search);
+        else if (may_hold(area, search->page))
             vm_rmap_try_area(machine, area, search->page, show, search);
         else
             vm_count(machine, rmap.range_rejects, 1);
@@ -267,6 +269,7 @@ const struct vm_design vm_design_virtual_scan = {
               .origin = "Linux 2.4 (2001): no reverse map, reclaim goes through the spaces",
               .space_bytes = sizeof(struct vm_link),
               .mapping_cost = "nothing" },
+    .finds_nonlinear = true,
     .init = init,
     .fini = fini,
     .space_created = space_created,

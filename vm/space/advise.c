@@ -280,12 +280,10 @@ static int swap_in_piece(struct vm_area *area, uint64_t start, uint64_t end) {
     return error;
 }
 
-static int read_object_ahead(struct vm_area *area, uint64_t start, uint64_t end) {
-    struct vm_object *object = area->object;
-    uint64_t last = vm_area_page_index(area, end - VM_PAGE_SIZE);
+static int read_run_ahead(struct vm_object *object, uint64_t first, uint64_t pages) {
     int error = VM_OK;
 
-    for (uint64_t index = vm_area_page_index(area, start); !error && index <= last; index++) {
+    for (uint64_t index = first; !error && index - first < pages; index++) {
         struct vm_page *page;
         if (index >= vm_object_page_end(object))
             break;
@@ -298,10 +296,19 @@ static int read_object_ahead(struct vm_area *area, uint64_t start, uint64_t end)
     return error;
 }
 
+static void read_object_ahead(struct vm_area *area, uint64_t start, uint64_t end) {
+    uint64_t run_end, index;
+
+    for (uint64_t at = start; at < end; at = run_end) {
+        run_end = vm_area_run(area, at, end, &index);
+        (void)read_run_ahead(area->object, index, (run_end - at) >> VM_PAGE_SHIFT);
+    }
+}
+
 /* Only advice: what cannot be brought in now is left to the faults. */
 static void bring_in_piece(struct vm_area *area, uint64_t start, uint64_t end) {
     if (area->object)
-        (void)read_object_ahead(area, start, end);
+        read_object_ahead(area, start, end);
     if (!vm_area_shared(area))
         (void)swap_in_piece(area, start, end);
 }
@@ -312,7 +319,10 @@ static void zap_piece(struct vm_area *area, uint64_t start, uint64_t end) {
     struct vm_gather gather;
 
     vm_gather_init(&gather, area->space);
-    vm_zap(area, start, end, &gather);
+    if (vm_area_is_nonlinear(area))
+        vm_zap_keeping_offsets(area, start, end, 0, &gather);
+    else
+        vm_zap(area, start, end, &gather);
     vm_gather_finish(&gather);
 }
 

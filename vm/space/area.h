@@ -7,6 +7,9 @@
  * PAGE; splitting, merging, growing and moving keep every page's index as it is. A private mapping
  * of an object holds both kinds of pages: the object's, and private copies with the same index.
  *
+ * In a nonlinear area, which is shared, an entry tells itself which page of the object it shows: by
+ * the page it maps, or as a file offset where that is not the linear one. No entry: the linear one.
+ *
  * Behind the struct lie the records of the object's index (vm_area_index_record) and of the
  * reverse-mapping design (vm_area_design_record), in sizes that those tell.
  *
@@ -37,10 +40,14 @@ enum vm_area_flag {
     VM_AREA_HUGEPAGE = 1u << 9, /* advice, kept so that areas split and merge as Linux's do */
     VM_AREA_NOHUGEPAGE = 1u << 10,
     VM_AREA_HAS_ANON = 1u << 11, /* has had an anonymous page: fork must copy its entries */
+    VM_AREA_NONLINEAR = 1u << 12,
 };
 
 /* Flags in which two areas may differ and still be one. */
 #define VM_AREA_MERGE_IGNORES VM_AREA_HAS_ANON
+
+/* Flags that a program cannot see. */
+#define VM_AREA_INVISIBLE ((uint32_t)VM_AREA_HAS_ANON | (uint32_t)VM_AREA_NONLINEAR)
 
 struct vm_area {
     struct vm_tree_node node;
@@ -60,6 +67,24 @@ static inline void *vm_area_index_record(const struct vm_machine *machine, struc
 /* And back: it is the first behind the struct. */
 static inline struct vm_area *vm_area_of_index_record(const void *record) {
     return (struct vm_area *)((uintptr_t)record - sizeof(struct vm_area));
+}
+
+/* A nonlinear area is not in the object's index but in a list of its own. Its index record, of no
+ * use then, names this. */
+struct vm_nonlinear_area {
+    struct vm_link link; /* object->nonlinear */
+    struct vm_area *area;
+    uint64_t cursor; /* where reclaim goes on, in pages; under the object's areas_lock */
+};
+
+static inline bool vm_area_is_nonlinear(const struct vm_area *area) {
+    return (area->flags & VM_AREA_NONLINEAR) != 0;
+}
+
+/* => nonlinear */
+static inline struct vm_nonlinear_area **vm_area_nonlinear(const struct vm_machine *machine,
+                                                           struct vm_area *area) {
+    return vm_area_index_record(machine, area);
 }
 
 static inline void *vm_area_design_record(const struct vm_machine *machine, struct vm_area *area) {

@@ -143,6 +143,19 @@ int vm_area_gap(struct vm_space *space, uint64_t length, uint64_t low, uint64_t 
 
 /* ---------------------------------------------------------------- life */
 
+/* What a nonlinear area keeps besides. */
+static struct vm_nonlinear_area *nonlinear_allocate(struct vm_area *area) {
+    struct vm_machine *machine = area->space->machine;
+    struct vm_nonlinear_area *record = vm_cache_allocate(machine, machine->nonlinear_cache);
+
+    if (record) {
+        memset(record, 0, sizeof *record);
+        record->area = area;
+        vm_link_init(&record->link);
+    }
+    return record;
+}
+
 struct vm_area *vm_area_allocate(struct vm_space *space, uint64_t start, uint64_t end,
                                  uint32_t flags, struct vm_object *object, uint64_t pgoff) {
     struct vm_machine *machine = space->machine;
@@ -159,6 +172,13 @@ struct vm_area *vm_area_allocate(struct vm_space *space, uint64_t start, uint64_
     area->flags = flags;
     area->space = space;
     area->object = object;
+    if (vm_area_is_nonlinear(area)) {
+        *vm_area_nonlinear(machine, area) = nonlinear_allocate(area);
+        if (!*vm_area_nonlinear(machine, area)) {
+            vm_cache_free(machine, machine->area_cache, area);
+            return NULL;
+        }
+    }
     if (object)
         vm_object_get(object);
     return area;
@@ -170,6 +190,8 @@ void vm_area_free(struct vm_area *area) {
 
     if (machine->design->area_ended)
         machine->design->area_ended(area);
+    if (vm_area_is_nonlinear(area))
+        vm_cache_free(machine, machine->nonlinear_cache, *vm_area_nonlinear(machine, area));
     vm_cache_free(machine, machine->area_cache, area);
     if (object)
         vm_object_put(object);
@@ -260,7 +282,7 @@ static void begin_change(struct vm_area *area) {
 
     if (object) {
         vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
-        machine->index_kind->remove(machine, vm_object_areas(object), area);
+        vm_object_take_area(object, area);
     }
     if (machine->design->area_changing)
         machine->design->area_changing(area);
@@ -277,11 +299,11 @@ static void finish_change(struct vm_area *area, struct vm_area *arrived, struct 
         machine->design->area_changed(area);
     if (!object)
         return;
-    machine->index_kind->insert(machine, vm_object_areas(object), area);
+    vm_object_put_area(object, area);
     if (arrived)
-        machine->index_kind->insert(machine, vm_object_areas(object), arrived);
+        vm_object_put_area(object, arrived);
     if (left)
-        machine->index_kind->remove(machine, vm_object_areas(object), left);
+        vm_object_take_area(object, left);
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
 }
 
@@ -323,6 +345,30 @@ void vm_area_set_flags(struct vm_area *area, uint32_t flags) {
     uncount_pages(area->space, pages, area->flags);
     area->flags = flags;
     count_pages(area->space, pages, flags);
+}
+
+int vm_area_set_nonlinear(struct vm_area *area) {
+    struct vm_nonlinear_area *record = nonlinear_allocate(area);
+
+    if (!record)
+        return VM_ENOMEM;
+    begin_change(area);
+    area->flags |= VM_AREA_NONLINEAR;
+    *vm_area_nonlinear(area->space->machine, area) = record;
+    finish_change(area, NULL, NULL);
+    return VM_OK;
+}
+
+void vm_area_set_linear(struct vm_area *area, uint64_t pgoff) {
+    struct vm_machine *machine = area->space->machine;
+    struct vm_nonlinear_area *record = *vm_area_nonlinear(machine, area);
+
+    begin_change(area);
+    area->flags &= ~(uint32_t)VM_AREA_NONLINEAR;
+    area->pgoff = pgoff;
+    memset(vm_area_index_record(machine, area), 0, machine->index_kind->area_bytes);
+    finish_change(area, NULL, NULL);
+    vm_cache_free(machine, machine->nonlinear_cache, record);
 }
 
 /* ---------------------------------------------------------------- cutting */
@@ -460,6 +506,7 @@ static uint64_t check_area(struct vm_space *space, struct vm_area *area, uint64_
     wrong +=
         area->largest_gap != area->gap && area->largest_gap != left && area->largest_gap != right;
     wrong += vm_area_shared(area) && !area->object;
+    wrong += vm_area_is_nonlinear(area) && !vm_area_shared(area);
     wrong += (area->flags & VM_AREA_GROWSDOWN) && area->object;
     return wrong;
 }

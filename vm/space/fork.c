@@ -3,8 +3,8 @@
  * fork.c - fork, exec, exit.
  *
  * fork copies areas, and of their entries those that a fault could not rebuild: entries of areas
- * that have had anonymous pages (all entries when the machine copies eagerly). A private entry is
- * write-protected on both sides, so the first to write gets a copy. Per page that is one entry
+ * that have had anonymous pages or are nonlinear (all entries when the machine copies eagerly). A
+ * private entry is write-protected on both sides, so the first to write gets a copy. Per page that is one entry
  * read, one written, and one addition to the page's counts; what the design adds to it is its own
  * affair, told in one run per leaf table.
  *
@@ -129,7 +129,7 @@ static int copy_entries(struct vm_area *parent, struct vm_area *child) {
 }
 
 static bool must_copy_entries(const struct vm_area *area) {
-    return area->flags & VM_AREA_HAS_ANON ||
+    return area->flags & (VM_AREA_HAS_ANON | VM_AREA_NONLINEAR) ||
            area->space->machine->config.fork_copy == VM_FORK_EAGER;
 }
 

@@ -74,12 +74,20 @@ static struct vm_area_view view_of_area(const struct vm_area *area) {
                                   .pgoff = area->pgoff };
 }
 
+/* What a program may take for an area: of a nonlinear one, the run from here on. */
+static void narrow_to_run(struct vm_area *area, uint64_t address, struct vm_area_view *view) {
+    view->start = address > area->start ? address : area->start;
+    view->end = vm_area_run(area, view->start, area->end, &view->pgoff);
+}
+
 /* The first area that ends after the address. */
 static bool next_area(struct vm_space *space, uint64_t address, struct vm_area_view *view) {
     enter(space);
     struct vm_area *area = vm_area_find(space, address);
     if (area)
         *view = view_of_area(area);
+    if (area && vm_area_is_nonlinear(area))
+        narrow_to_run(area, address, view);
     leave(space);
     return area != NULL;
 }

@@ -377,7 +377,7 @@ static bool covered_by_one_mapping(struct vm_area *area, uint64_t end) {
     while (area->end < end) {
         struct vm_area *next = vm_area_next(area);
         if (!next || next->start != area->end || next->object != area->object ||
-            (next->flags ^ area->flags) & ~(uint32_t)VM_AREA_MERGE_IGNORES)
+            (next->flags ^ area->flags) & ~VM_AREA_INVISIBLE)
             return false;
         area = next;
     }
@@ -387,8 +387,13 @@ static bool covered_by_one_mapping(struct vm_area *area, uint64_t end) {
 #define KEPT_FLAGS                                                                                 \
     ((uint32_t)VM_AREA_PROTECTION | (uint32_t)VM_AREA_SHARED | (uint32_t)VM_AREA_LOCKED)
 
-/* Since nonlinear areas are no more, the piece becomes an area with the offset asked for. It is a
- * new one, for which no advice has been given. */
+/* Without nonlinear areas, the piece becomes an area with the offset asked for. It is a new one, for
+ * which no advice has been given; so where there is advice to forget, it is one in any case. */
+static bool rearranged_by_areas(const struct vm_area *area) {
+    return area->space->machine->config.nonlinear == VM_NONLINEAR_EMULATE ||
+           area->flags & ~(KEPT_FLAGS | VM_AREA_INVISIBLE);
+}
+
 static int remap_locked(struct vm_space *space, uint64_t start, uint64_t end, uint64_t pgoff) {
     struct vm_area *area = vm_area_at(space, start);
 
@@ -398,6 +403,8 @@ static int remap_locked(struct vm_space *space, uint64_t start, uint64_t end, ui
         return VM_EINVAL; /* to Linux, a file that nobody can write to is not shared */
     if (area->flags & VM_AREA_LOCKED && !vm_may_lock(space, (end - start) >> VM_PAGE_SHIFT))
         return VM_EAGAIN;
+    if (!rearranged_by_areas(area))
+        return vm_area_rearrange(space, start, end, pgoff);
     return vm_mmap_locked(space, start, end, area->flags & KEPT_FLAGS, area->object, pgoff);
 }
 

@@ -20,6 +20,9 @@
  * (VM_RANK_TABLE), target leaf (VM_RANK_TABLE_SECOND); the old translations are flushed before
  * they are given back, since reclaim will only flush the new ones.
  *
+ * A nonlinear area is several mappings to a program. Where they only move, its entries move, and it
+ * stays what it is; else the mapping in question is made an area of its own first (nonlinear.c).
+ *
  * Whether the design agreed to join two areas must not show: neighbours that are alike count as
  * one area here, and are moved one by one.
  */
@@ -280,6 +283,17 @@ static int move_mapping(const struct remap *call) {
 
 /* ---------------------------------------------------------------- the call */
 
+/* Entries that tell offsets can move, but not leave an area behind that shows the same without
+ * them, nor grow. */
+static bool moves_only(const struct remap *call) {
+    return call->flags & VM_MREMAP_FIXED && !(call->flags & VM_MREMAP_DONTUNMAP) &&
+           call->old_length == call->new_length && call->old_length;
+}
+
+static int straighten_source(const struct remap *call) {
+    return moves_only(call) ? VM_OK : vm_area_straighten(call->space, call->from);
+}
+
 static bool overlaps(const struct remap *call) {
     return call->from + call->old_length > call->to && call->to + call->new_length > call->from;
 }
@@ -360,20 +374,22 @@ static int grow(struct remap *call, struct vm_area *area) {
 }
 
 static int remap_anywhere(struct remap *call) {
-    struct vm_area *area = vm_area_at(call->space, call->from);
-
-    if (!area)
+    if (!vm_area_at(call->space, call->from))
         return VM_EFAULT;
-    if (growth(call))
-        return grow(call, area);
+    if (growth(call)) {
+        int error = straighten_source(call);
+        return error ? error : grow(call, vm_area_at(call->space, call->from));
+    }
     call->to = call->from;
     return call->old_length > call->new_length ? cut_tail(call) : VM_OK;
 }
 
 static int remap_placed(struct remap *call) {
+    int error = straighten_source(call);
     struct vm_area *area = vm_area_at(call->space, call->from);
-    int error = area ? check_source(call, area) : VM_EFAULT;
 
+    if (!error)
+        error = area ? check_source(call, area) : VM_EFAULT;
     if (!error && call->flags & VM_MREMAP_DONTUNMAP &&
         !vm_may_map(call->space, call->old_length >> VM_PAGE_SHIFT))
         error = VM_ENOMEM;
@@ -404,6 +420,12 @@ static int remap_several(const struct remap *call) {
             break;
         if (area->start > position)
             position = area->start;
+        if (!moves_only(call)) {
+            error = vm_area_straighten(call->space, position);
+            if (error)
+                break;
+            area = vm_area_at(call->space, position);
+        }
         uint64_t area_end = vm_area_alike_last(area)->end;
         struct remap piece = *call;
         piece.from = position;

@@ -14,13 +14,19 @@ int vm_spaces_init(struct vm_machine *machine) {
                                            sizeof(struct vm_space) + design->space_bytes, 16);
     machine->area_cache = vm_cache_create(machine, "areas", VM_COST_AREAS,
                                           machine->area_design_offset + design->area_bytes, 16);
-    if (machine->space_cache && machine->area_cache)
+    bool nonlinear = machine->config.nonlinear != VM_NONLINEAR_EMULATE;
+    if (nonlinear)
+        machine->nonlinear_cache = vm_cache_create(machine, "nonlinear areas", VM_COST_AREAS,
+                                                   sizeof(struct vm_nonlinear_area), 16);
+    if (machine->space_cache && machine->area_cache && (machine->nonlinear_cache || !nonlinear))
         return VM_OK;
     vm_spaces_fini(machine);
     return VM_ENOMEM;
 }
 
 void vm_spaces_fini(struct vm_machine *machine) {
+    if (machine->nonlinear_cache)
+        vm_cache_destroy(machine, machine->nonlinear_cache);
     if (machine->area_cache)
         vm_cache_destroy(machine, machine->area_cache);
     if (machine->space_cache)

@@ -10,6 +10,7 @@
  *   advise.c    madvise
  *   memlock.c   mlock, munlock
  *   sync.c      msync, mincore
+ *   nonlinear.c areas whose entries tell the offsets
  *   zap.c       clearing entries of a range, and freeing what they mapped
  *   fork.c      fork, exec, exit
  *   look.c      views for reports and tests (objrmap/rmap.h)
@@ -128,6 +129,42 @@ bool vm_area_alike(const struct vm_area *lower, const struct vm_area *upper);
  * take for one area. It may be the area itself. */
 struct vm_area *vm_area_alike_last(struct vm_area *area);
 
+/* The area's entries are about to tell offsets, and it leaves the object's index. => VM_ENOMEM */
+int vm_area_set_nonlinear(struct vm_area *area);
+/* And back, when its pages are all where the linear rule has them. */
+void vm_area_set_linear(struct vm_area *area, uint64_t pgoff);
+
+/* ---- nonlinear.c */
+
+/* The page of the object that the entry at this address shows. => shared area or no private page;
+ * the leaf's lock, if the entry is present */
+static inline uint64_t vm_entry_page_index(const struct vm_area *area, uint64_t address,
+                                           vm_pte entry) {
+    if (vm_pte_is_file(entry))
+        return vm_pte_file_offset(entry);
+    if (vm_area_is_nonlinear(area) && vm_pte_present(entry))
+        return vm_page_of(area->space->machine, vm_pte_frame(entry))->index;
+    return vm_area_page_index(area, address);
+}
+
+/* What an entry that shows this page of the object without mapping it looks like. */
+static inline vm_pte vm_entry_for_index(const struct vm_area *area, uint64_t address,
+                                        uint64_t index) {
+    return vm_area_page_index(area, address) == index ? 0 : vm_pte_from_file(index);
+}
+
+/* Where the run of consecutive pages of the object that begins at `start` ends, at `end` at most;
+ * *index is its first. A linear area is one run. => space lock held; both within the area */
+uint64_t vm_area_run(struct vm_area *area, uint64_t start, uint64_t end, uint64_t *index);
+
+/* Makes the run that the address lies in, as far as it goes, an area like any other: what a program
+ * may take for one mapping. Nothing to do if it is. => space lock held for writing; VM_ENOMEM */
+int vm_area_straighten(struct vm_space *space, uint64_t address);
+
+/* [start, end), of areas that differ in nothing but their offsets, shows the object from `pgoff` on.
+ * => space lock held for writing; VM_ENOMEM: it shows what it did */
+int vm_area_rearrange(struct vm_space *space, uint64_t start, uint64_t end, uint64_t pgoff);
+
 /* ---- zap.c */
 
 /*
@@ -147,6 +184,16 @@ void vm_gather_finish(struct vm_gather *gather);
 /* Clears the entries of a part of the area, and lets go of what they mapped: pages and swap slots.
  * => the area is still known to the design; space lock held, for reading at least. */
 void vm_zap(struct vm_area *area, uint64_t start, uint64_t end, struct vm_gather *gather);
+
+/* The same for a shared area and the object's pages from `first` on only, and as if they had been
+ * evicted: the entries show the same pages afterwards. */
+void vm_zap_keeping_offsets(struct vm_area *area, uint64_t start, uint64_t end, uint64_t first,
+                            struct vm_gather *gather);
+
+/* The same for all pages; from then on the range shows the object from `pgoff` on. => nonlinear; all
+ * tables of the range are there */
+void vm_zap_setting_offsets(struct vm_area *area, uint64_t start, uint64_t end, uint64_t pgoff,
+                            struct vm_gather *gather);
 
 /* The page remembers the accessed and dirty bits of an entry that goes away. */
 void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte entry);

@@ -26,8 +26,11 @@ static int sync_piece(struct vm_area *area, uint64_t start, uint64_t end) {
 
     if (!vm_area_shared(area) || object->kind != VM_OBJECT_FILE)
         return VM_OK;
-    vm_object_pages_each(object, vm_area_page_index(area, start),
-                         vm_area_page_index(area, end - VM_PAGE_SIZE), write_if_dirty, object);
+    for (uint64_t at = start, run_end, first; at < end; at = run_end) {
+        run_end = vm_area_run(area, at, end, &first);
+        uint64_t last = first + ((run_end - at) >> VM_PAGE_SHIFT) - 1;
+        vm_object_pages_each(object, first, last, write_if_dirty, object);
+    }
     bool failed = atomic_exchange_explicit(&object->write_failed, 0, memory_order_relaxed) != 0;
     return failed ? VM_EIO : VM_OK;
 }
@@ -77,9 +80,13 @@ int vm_msync(struct vm_space *space, uint64_t address, uint64_t length, unsigned
 /* What the object has in memory shows through wherever no entry says otherwise. */
 static void look_at_object(struct vm_area *area, uint64_t start, uint64_t end,
                            unsigned char *resident) {
-    for (uint64_t address = start; address < end; address += VM_PAGE_SIZE)
-        *resident++ = area->object &&
-                      vm_object_page_resident(area->object, vm_area_page_index(area, address));
+    uint64_t run_end, index;
+
+    for (uint64_t at = start; at < end; at = run_end) {
+        run_end = vm_area_run(area, at, end, &index);
+        for (; at < run_end; at += VM_PAGE_SIZE, index++)
+            *resident++ = area->object && vm_object_page_resident(area->object, index);
+    }
 }
 
 static bool swap_slot_in_memory(struct vm_machine *machine, uint32_t slot) {

@@ -6,6 +6,8 @@
  * one run; take the mappings off the pages' counts. Pages that nobody holds any more wait in the
  * gather until the range has been flushed from every TLB, and only then are free for others. So do
  * pages of the swap cache, which may turn out to be needed by nobody else.
+ *
+ * Where entries alone tell which pages an area shows (nonlinear.c), they leave that behind.
  */
 #include "vm/object/swap.h"
 #include "vm/space/space.h"
@@ -107,21 +109,56 @@ static void prefetch_descriptor(struct vm_machine *machine, vm_pte entry) {
         __builtin_prefetch(vm_page_of(machine, vm_pte_frame(entry)), 1);
 }
 
-static void zap_leaf(struct vm_area *area, const struct vm_table_cursor *at,
-                     struct vm_gather *gather) {
+enum leaving { LEAVE_NOTHING, LEAVE_OFFSETS, LEAVE_NEW_OFFSETS };
+
+struct zap {
+    struct vm_area *area;
+    struct vm_gather *gather;
+    enum leaving leaving;
+    uint64_t first; /* OFFSETS: the first page to go. NEW_OFFSETS: what `start` will show */
+    uint64_t start;
+};
+
+/* Whether the entry changes, and to what. => leaf locked */
+static bool leave(const struct zap *zap, uint64_t address, vm_pte old, vm_pte *left) {
+    uint64_t index;
+
+    if (zap->leaving == LEAVE_NEW_OFFSETS) {
+        index = zap->first + ((address - zap->start) >> VM_PAGE_SHIFT);
+    } else {
+        index = vm_entry_page_index(zap->area, address, old);
+        if (!vm_pte_present(old) || index < zap->first)
+            return false;
+    }
+    *left = vm_entry_for_index(zap->area, address, index);
+    return *left != old;
+}
+
+static void zap_leaf(const struct zap *zap, const struct vm_table_cursor *at) {
+    struct vm_area *area = zap->area;
     struct vm_machine *machine = area->space->machine;
+    struct vm_gather *gather = zap->gather;
     vm_pte old[VM_TABLE_ENTRIES];
-    int used = 0, present = 0;
+    int used = 0, present = 0, left_used = 0;
 
     vm_lock(machine, &at->table->lock, VM_RANK_TABLE);
     for (unsigned i = 0; i < at->count; i++) {
+        vm_pte left = 0;
         old[i] = vm_pte_read(&at->entries[i]);
-        if (!old[i])
+        if (zap->leaving == LEAVE_NOTHING) {
+            if (!old[i])
+                continue;
+        } else if (!leave(zap, at->address + i * VM_PAGE_SIZE, old[i], &left)) {
+            old[i] = 0;
             continue;
-        old[i] = vm_pte_exchange(machine, &at->entries[i], 0);
-        used++;
+        }
+        old[i] = vm_pte_exchange(machine, &at->entries[i], left);
+        left_used += left != 0;
+        used += old[i] != 0;
         present += vm_pte_present(old[i]);
     }
+    if (left_used)
+        vm_table_account(at->table, left_used, 0);
     if (used) {
         struct vm_run run = { .area = area,
                               .table = at->table,
@@ -143,12 +180,34 @@ static void zap_leaf(struct vm_area *area, const struct vm_table_cursor *at,
     vm_unlock(machine, &at->table->lock, VM_RANK_TABLE);
 }
 
-void vm_zap(struct vm_area *area, uint64_t start, uint64_t end, struct vm_gather *gather) {
-    struct vm_machine *machine = area->space->machine;
-    struct vm_table_cursor cursor = vm_table_cursor(area->space->root, start, end);
+static void zap_range(const struct zap *zap, uint64_t start, uint64_t end) {
+    struct vm_space *space = zap->area->space;
+    struct vm_table_cursor cursor = vm_table_cursor(space->root, start, end);
 
-    while (vm_table_next(machine, &cursor))
-        zap_leaf(area, &cursor, gather);
+    while (vm_table_next(space->machine, &cursor))
+        zap_leaf(zap, &cursor);
+}
+
+void vm_zap(struct vm_area *area, uint64_t start, uint64_t end, struct vm_gather *gather) {
+    zap_range(&(struct zap){ .area = area, .gather = gather, .leaving = LEAVE_NOTHING }, start,
+              end);
+}
+
+void vm_zap_keeping_offsets(struct vm_area *area, uint64_t start, uint64_t end, uint64_t first,
+                            struct vm_gather *gather) {
+    zap_range(
+        &(struct zap){ .area = area, .gather = gather, .leaving = LEAVE_OFFSETS, .first = first },
+        start, end);
+}
+
+void vm_zap_setting_offsets(struct vm_area *area, uint64_t start, uint64_t end, uint64_t pgoff,
+                            struct vm_gather *gather) {
+    zap_range(&(struct zap){ .area = area,
+                             .gather = gather,
+                             .leaving = LEAVE_NEW_OFFSETS,
+                             .first = pgoff,
+                             .start = start },
+              start, end);
 }
 
 void vm_unmap_range(struct vm_space *space, uint64_t start, uint64_t end) {
@@ -189,6 +248,16 @@ static bool unmap_area_from(struct vm_area *area, void *context) {
     return true;
 }
 
+/* Which pages a nonlinear area shows only its entries tell, all of them. */
+static void unmap_nonlinear_from(struct vm_area *area, uint64_t first) {
+    struct vm_gather gather;
+
+    vm_gather_init(&gather, area->space);
+    vm_zap_keeping_offsets(area, area->start, area->end, first, &gather);
+    vm_gather_finish(&gather);
+    vm_space_note_empty_table(area->space);
+}
+
 void vm_object_unmap_from(struct vm_object *object, uint64_t first) {
     struct vm_machine *machine = object->machine;
     struct unmap_from from = { first };
@@ -196,5 +265,8 @@ void vm_object_unmap_from(struct vm_object *object, uint64_t first) {
     vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
     machine->index_kind->each(machine, vm_object_areas(object), first, UINT64_MAX, unmap_area_from,
                               &from);
+    for (struct vm_link *link = object->nonlinear.next; link != &object->nonlinear;
+         link = link->next)
+        unmap_nonlinear_from(vm_link_entry(link, struct vm_nonlinear_area, link)->area, first);
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
 }
