@@ -102,7 +102,8 @@ static bool parse(struct compare *compare, int argc, char **argv) {
         return false;
     }
     for (unsigned i = 0; i < compare->designs.count; i++)
-        if (!design_takes_chain_lock(compare->designs.name[i], compare->settings.chain_lock))
+        if (!design_takes_chain_lock(compare->designs.name[i], compare->settings.chain_lock) ||
+            !design_takes_nonlinear(compare->designs.name[i], compare->settings.nonlinear))
             return false;
     return true;
 }
@@ -123,6 +124,7 @@ static struct run_request request_for(const struct compare *compare, const char 
         .file_index = settings->file_index,
         .fork_copy = settings->fork_copy,
         .chain_lock = settings->chain_lock,
+        .nonlinear = settings->nonlinear,
         .fault_around = settings->fault_around,
         .contents = contents ? VM_CONTENTS_KEPT : VM_METADATA_ONLY,
         .verify = judge,

@@ -69,13 +69,13 @@ bool design_names_parse(const char *list, struct design_names *names) {
 
 struct chain_search {
     const char *design;
-    bool chains;
+    bool chains, object_chains;
 };
 
 static void match_chains(const struct vm_design_info *design, void *context) {
     struct chain_search *search = context;
     if (strcmp(design->name, search->design) == 0)
-        search->chains = design->chains;
+        search->chains = design->chains, search->object_chains = design->object_chains;
 }
 
 bool design_takes_chain_lock(const char *design, enum vm_chain_lock lock) {
@@ -85,6 +85,17 @@ bool design_takes_chain_lock(const char *design, enum vm_chain_lock lock) {
         return true;
     complain("--chain-lock global: %s has no chains to lock; name designs that list each page's "
              "entries, such as pte-chain",
+             design);
+    return false;
+}
+
+bool design_takes_nonlinear(const char *design, enum vm_nonlinear nonlinear) {
+    struct chain_search search = { .design = design };
+    vm_design_each(match_chains, &search);
+    if (nonlinear != VM_NONLINEAR_CHAIN || search.object_chains)
+        return true;
+    complain("--nonlinear chain: %s does not list the entries of objects' pages; take draconian or "
+             "cluster, or a design that does, such as pte-chain",
              design);
     return false;
 }

@@ -30,4 +30,7 @@ bool design_names_parse(const char *list, struct design_names *names);
 /* Whether the design's chains can be locked like this; if not, it says so. */
 bool design_takes_chain_lock(const char *design, enum vm_chain_lock lock);
 
+/* Whether the design has this answer to nonlinear areas; if not, it says so. */
+bool design_takes_nonlinear(const char *design, enum vm_nonlinear nonlinear);
+
 #endif

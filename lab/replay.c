@@ -73,7 +73,8 @@ static bool parse(struct replay *replay, int argc, char **argv) {
         complain("--json and --dump - would both write to standard output; give --dump a file");
         return false;
     }
-    return design_takes_chain_lock(replay->design, replay->settings.chain_lock);
+    return design_takes_chain_lock(replay->design, replay->settings.chain_lock) &&
+           design_takes_nonlinear(replay->design, replay->settings.nonlinear);
 }
 
 static struct run_request request_for(const struct replay *replay, const struct peak *peak) {
@@ -87,6 +88,7 @@ static struct run_request request_for(const struct replay *replay, const struct 
         .file_index = settings->file_index,
         .fork_copy = settings->fork_copy,
         .chain_lock = settings->chain_lock,
+        .nonlinear = settings->nonlinear,
         .fault_around = settings->fault_around,
         .verify = settings->verify,
         .verify_every = settings->verify_every,

@@ -40,6 +40,7 @@ json_t *report_machine(const struct settings *settings, const struct run_request
     json_object_set_new(
         machine, "chain_lock",
         json_string(request->chain_lock == VM_CHAIN_LOCK_GLOBAL ? "global" : "page"));
+    json_object_set_new(machine, "nonlinear", json_string(nonlinear_name(request->nonlinear)));
     set_count(machine, "fault_around", request->fault_around ? request->fault_around : 16);
     return machine;
 }
@@ -108,6 +109,7 @@ static json_t *reverse_map(const struct vm_stats *stats) {
     set_count(rmap, "object_visits", stats->rmap.object_visits);
     set_count(rmap, "removal_visits", stats->rmap.removal_visits);
     set_count(rmap, "chain_locks", stats->rmap.chain_locks);
+    set_count(rmap, "nonlinear_entries", stats->rmap.nonlinear_entries);
     set_count(rmap, "forced_copies", stats->rmap.forced_copies);
     set_count(rmap, "repointed", stats->rmap.repointed);
     return rmap;
@@ -118,6 +120,7 @@ static json_t *reclaim(const struct vm_stats *stats) {
     set_count(reclaim, "runs", stats->reclaim.runs);
     set_count(reclaim, "scanned", stats->reclaim.scanned);
     set_count(reclaim, "swept", stats->reclaim.swept);
+    set_count(reclaim, "nonlinear_unmapped", stats->reclaim.nonlinear_unmapped);
     set_count(reclaim, "activated", stats->reclaim.activated);
     set_count(reclaim, "unmapped", stats->reclaim.unmapped);
     set_count(reclaim, "swapped_out", stats->reclaim.swapped_out);

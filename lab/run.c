@@ -261,6 +261,7 @@ void run_trace(const struct run_request *request, struct run_result *result) {
         .file_index = request->file_index,
         .fork_copy = request->fork_copy,
         .chain_lock = request->chain_lock,
+        .nonlinear = request->nonlinear,
         .swap_pages = request->swap_pages,
         .fault_around = request->fault_around,
     };

@@ -30,6 +30,7 @@ struct run_request {
     const char *file_index;               /* likewise */
     enum vm_fork_copy fork_copy;
     enum vm_chain_lock chain_lock;
+    enum vm_nonlinear nonlinear;
     unsigned fault_around;
     uint64_t frames, swap_pages;
     enum vm_contents contents;

@@ -46,6 +46,12 @@ const char settings_help[] =
     "  --chain-lock page|global  what protects a page's chain: a bit of the page, or one lock for "
     "all.\n"
     "                          For designs with chains. Default: page\n"
+    "  --nonlinear NAME        what remap_file_pages leaves behind: an area for each piece "
+    "(emulate),\n"
+    "                          or one, of which reclaim unmaps all (draconian) or 32 pages "
+    "(cluster),\n"
+    "                          unless the design lists the pages' entries (chain). Default: "
+    "emulate\n"
     "  --fault-around PAGES    how many cached neighbours a file fault maps. Default: 16\n"
     "\n"
     "Judging it:\n"
@@ -60,10 +66,20 @@ const char settings_help[] =
 static const char *const shared_options[] = {
     "--memory", "--swap",         "--contents", "--metadata",   "--file-index",
     "--fork",   "--fault-around", "--verify",   "--chain-lock", "--json",
-    "--help",   "--workload",     "--ask",
+    "--help",   "--nonlinear",    "--workload", "--ask",
 };
 
 enum { SHARED_OPTIONS = sizeof(shared_options) / sizeof(shared_options[0]), OWN_OPTIONS = 8 };
+
+const char *nonlinear_name(enum vm_nonlinear nonlinear) {
+    static const char *const names[NONLINEAR_ANSWERS] = {
+        [VM_NONLINEAR_EMULATE] = "emulate",
+        [VM_NONLINEAR_DRACONIAN] = "draconian",
+        [VM_NONLINEAR_CLUSTER] = "cluster",
+        [VM_NONLINEAR_CHAIN] = "chain",
+    };
+    return names[nonlinear];
+}
 
 /* ---------------------------------------------------------------- values */
 
@@ -151,6 +167,16 @@ static bool parse_chain_lock(struct settings *settings, const char *text) {
     if (strcmp(text, "global") == 0 || strcmp(text, "page") == 0)
         return true;
     complain("--chain-lock %s: expected page or global", text);
+    return false;
+}
+
+static bool parse_nonlinear(struct settings *settings, const char *text) {
+    for (int i = 0; i < NONLINEAR_ANSWERS; i++)
+        if (strcmp(nonlinear_name((enum vm_nonlinear)i), text) == 0) {
+            settings->nonlinear = (enum vm_nonlinear)i;
+            return true;
+        }
+    complain("--nonlinear %s: expected emulate, draconian, cluster or chain", text);
     return false;
 }
 
@@ -254,6 +280,7 @@ static const struct valued_option {
     { "--fork", parse_fork },
     { "--file-index", parse_file_index },
     { "--chain-lock", parse_chain_lock },
+    { "--nonlinear", parse_nonlinear },
     { "--workload", parse_workload },
     { "--ask", parse_ask },
     { "--fault-around", parse_fault_around },

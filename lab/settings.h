@@ -27,6 +27,7 @@ struct settings {
     const char *file_index;
     enum vm_fork_copy fork_copy;
     enum vm_chain_lock chain_lock;
+    enum vm_nonlinear nonlinear;
     unsigned fault_around;
     enum contents_choice contents;
     bool verify;
@@ -35,6 +36,9 @@ struct settings {
 };
 
 extern const struct settings default_settings;
+
+enum { NONLINEAR_ANSWERS = VM_NONLINEAR_CHAIN + 1 };
+const char *nonlinear_name(enum vm_nonlinear nonlinear);
 
 /* The help text for these options. */
 extern const char settings_help[];

@@ -57,6 +57,8 @@ static const struct row rows[] = {
     { "out of range", "rmap", "range_rejects", UNIT_COUNT, "an area that does not cover the page" },
     { "nodes looked at", "rmap", "removal_visits", UNIT_COUNT, "to take an entry off its chain" },
     { "chain locks", "rmap", "chain_locks", UNIT_COUNT, "times that one was taken" },
+    { "nonlinear entries", "rmap", "nonlinear_entries", UNIT_COUNT,
+      "of areas that remap_file_pages left in one piece, looked at" },
     { NULL, "Living in little memory", NULL, UNIT_COUNT, NULL },
     { "pages examined", "reclaim", "scanned", UNIT_COUNT, "" },
     { "entries swept", "reclaim", "swept", UNIT_COUNT,

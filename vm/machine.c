@@ -23,11 +23,8 @@ static bool design_has_chains(const struct vm_machine_config *config) {
     return vm_design_named(config->design ? config->design : DEFAULT_DESIGN)->info.chains;
 }
 
-static bool design_can(const struct vm_machine_config *config, enum vm_nonlinear nonlinear) {
-    const struct vm_design *design =
-        vm_design_named(config->design ? config->design : DEFAULT_DESIGN);
-
-    return nonlinear != VM_NONLINEAR_CHAIN || (design->info.chains && design->finds_nonlinear);
+static bool design_chains_objects(const struct vm_machine_config *config) {
+    return vm_design_named(config->design ? config->design : DEFAULT_DESIGN)->info.object_chains;
 }
 
 static void design_fini(struct vm_machine *machine) {
@@ -76,7 +73,7 @@ static const char *config_fault(const struct vm_machine_config *config) {
         return "chain_lock: this design has no chains to lock";
     if ((unsigned)config->nonlinear > VM_NONLINEAR_CHAIN)
         return "nonlinear: no such answer";
-    if (!design_can(config, config->nonlinear))
+    if (config->nonlinear == VM_NONLINEAR_CHAIN && !design_chains_objects(config))
         return "nonlinear: this design does not chain the pages of objects";
     if (!vm_index_kind_named(config->file_index))
         return "file_index: no such index";

@@ -319,6 +319,7 @@ const struct vm_design vm_design_pte_chain = {
               .origin = "Linux 2.5.31 to 2.6.6 (2002): cache-line nodes, and direct pointers",
               .page_bytes = sizeof(uint64_t),
               .chains = true,
+              .object_chains = true,
               .mapping_cost =
                   "the first of a page nothing, the others 9.1 bytes in full nodes of 64" },
     .finds_nonlinear = true,

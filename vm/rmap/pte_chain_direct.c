@@ -68,6 +68,7 @@ const struct vm_design vm_design_pte_chain_direct = {
               .origin = "Linux 2.5.2x (July 2002): nodes for pages mapped more than once",
               .page_bytes = sizeof(uint64_t),
               .chains = true,
+              .object_chains = true,
               .mapping_cost = "the first of a page nothing, the second two nodes of 16 bytes, "
                               "each other one" },
     .finds_nonlinear = true,

@@ -38,6 +38,7 @@ const struct vm_design vm_design_pte_chain_list = {
               .origin = "rmap for Linux 2.4 and 2.5.27 (2001, 2002): a node for every mapping",
               .page_bytes = sizeof(uint64_t),
               .chains = true,
+              .object_chains = true,
               .mapping_cost = "a node of 16 bytes" },
     .finds_nonlinear = true,
     .init = vm_pair_init,

@@ -228,6 +228,7 @@ const struct vm_design vm_design_shadow = {
               .origin = "Molnar's rmap shadow pages (Bligh & Hansen 2003, section 8.1)",
               .page_bytes = sizeof(uint64_t),
               .chains = true,
+              .object_chains = true,
               .table_bytes = sizeof(struct companion),
               .mapping_cost =
                   "nothing: its leaf table has brought 16 bytes an entry, used or not" },

@@ -4,9 +4,9 @@
  *
  * fork copies areas, and of their entries those that a fault could not rebuild: entries of areas
  * that have had anonymous pages or are nonlinear (all entries when the machine copies eagerly). A
- * private entry is write-protected on both sides, so the first to write gets a copy. Per page that is one entry
- * read, one written, and one addition to the page's counts; what the design adds to it is its own
- * affair, told in one run per leaf table.
+ * private entry is write-protected on both sides, so the first to write gets a copy. Per page that
+ * is one entry read, one written, and one addition to the page's counts; what the design adds to it
+ * is its own affair, told in one run per leaf table.
  *
  * The parent's space lock is held for writing all the way: its areas and tables stand still, and
  * only reclaim and truncation may take entries out meanwhile, under the leaf's lock.
