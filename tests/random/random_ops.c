@@ -283,7 +283,7 @@ static void work(const struct options *options, uint64_t number, double until,
     for (; number - options->first < options->sequences && seconds_now() < until; number++) {
         struct trial trial;
         progress->number = number;
-        alarm(60);
+        alarm(trial_patience(&options->choice, options->steps));
         bool good = play_number(options, number, &trial);
         note(progress, &trial);
         if (!good) {

@@ -13,12 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HANG_SECONDS = 60 };
-
 double seconds_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+unsigned trial_patience(const struct choice *choice, uint64_t steps) {
+    return 60 + (unsigned)(steps * choice->count / 20);
 }
 
 static void add_report(struct report *sum, const struct report *report) {
@@ -93,7 +95,7 @@ void trial_run_apart(const struct choice *choice, const struct plan *plan,
     if (child == 0) {
         if (noise == TRIAL_QUIET)
             be_quiet();
-        alarm(HANG_SECONDS);
+        alarm(trial_patience(choice, sequence->count));
         trial_run(choice, plan, sequence, print, shared);
         if (print)
             fflush(print);

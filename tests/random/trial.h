@@ -45,4 +45,7 @@ void trial_shrink(struct choice *choice, struct plan *plan, struct sequence *seq
 
 double seconds_now(void);
 
+/* After so many seconds a trial hangs: ample under a sanitizer on a busy computer. */
+unsigned trial_patience(const struct choice *choice, uint64_t steps);
+
 #endif
