@@ -2,23 +2,19 @@
 /*
  * compare.c - `objrmap compare`: a trace through several designs, side by side.
  *
- * Each replay runs in a process of its own, so that none inherits another's heap, and hands its
- * report through a pipe. First every design is judged once, with contents; then come the timed
- * rounds, design after design in each, so that a busy moment of this computer hits all alike. A time
- * is the median of the rounds.
+ * Each replay runs in a process of its own. First every design is judged once, with contents; then
+ * come the timed rounds, design after design in each, so that a busy moment of this computer hits
+ * all alike. A time is the median of the rounds.
  */
+#include "apart.h"
 #include "command.h"
 #include "design_names.h"
 #include "memory.h"
 #include "report.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { DEFAULT_ROUNDS = 3, ROUNDS_MAX = 101, COMPARE_VERIFY_EVERY = 100000 };
 
@@ -136,65 +132,17 @@ static struct run_request request_for(const struct compare *compare, const char 
     return request;
 }
 
-/* In the child: replays, and writes {"code", "trace", "design"} to the pipe. */
-static void replay_into(const struct compare *compare, const struct run_request *request,
-                        int descriptor) {
-    struct run_result *result = new_array(1, sizeof(*result));
-    run_trace(request, result);
-    if (result->end != RUN_COMPLETE)
-        run_complain(result);
-    const struct peak *peak = compare->measured ? &compare->peak : NULL;
-    json_t *answer = json_pack("{s:i, s:o, s:o}", "code", run_exit_code(result->end), "trace",
-                               report_trace(compare->settings.trace, result, peak), "design",
-                               report_design(request, result));
-    int code = json_dumpfd(answer, descriptor, JSON_REAL_PRECISION(12)) == 0 ? EXIT_OK : EXIT_FOUND;
-    json_decref(answer);
-    free(result);
-    fflush(stderr);
-    _exit(code);
-}
-
-static json_t *collect(const char *design, int descriptor, pid_t child) {
-    json_error_t error;
-    FILE *stream = fdopen(descriptor, "r");
-    json_t *answer = stream ? json_loadf(stream, 0, &error) : NULL;
-    int status = 0;
-    if (stream)
-        fclose(stream);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (answer && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK)
-        return answer;
-    if (WIFSIGNALED(status))
-        complain("the replay with %s was ended by signal %d (%s)", design, WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else
-        complain("the replay with %s ended without a report", design);
-    json_decref(answer);
-    return NULL;
-}
-
-/* The child's answer, or NULL after a complaint. */
+/* {"code", "trace", "design"}, or NULL after a complaint. */
 static json_t *replay_apart(const struct compare *compare, const struct run_request *request) {
-    int ends[2];
-    if (pipe(ends) != 0) {
-        complain("cannot make a pipe: %s", strerror(errno));
-        return NULL;
-    }
-    fflush(NULL);
-    pid_t child = fork();
-    if (child < 0) {
-        complain("cannot start a process: %s", strerror(errno));
-        close(ends[0]);
-        close(ends[1]);
-        return NULL;
-    }
-    if (child == 0) {
-        close(ends[0]);
-        replay_into(compare, request, ends[1]);
-    }
-    close(ends[1]);
-    return collect(request->design, ends[0], child);
+    struct run_result *result = new_array(1, sizeof(*result));
+    const struct peak *peak = compare->measured ? &compare->peak : NULL;
+    json_t *answer = NULL;
+    if (run_apart(request, result))
+        answer = json_pack("{s:i, s:o, s:o}", "code", run_exit_code(result->end), "trace",
+                           report_trace(compare->settings.trace, result, peak), "design",
+                           report_design(request, result));
+    free(result);
+    return answer;
 }
 
 /* ---------------------------------------------------------------- medians */

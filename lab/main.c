@@ -17,6 +17,7 @@ static const struct command *const commands[] = {
     &compare_command,
     &designs_command,
     &workload_command,
+    &papers_command,
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

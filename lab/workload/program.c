@@ -214,7 +214,17 @@ static void write_sdet(struct trace_writer *writer, const struct workload_plan *
 
 /* ---------------------------------------------------------------- kernbench */
 
-/* make forks gcc, which forks cc1 and then as. `jobs` compilers are alive at a time. */
+/* vfork lends the parent's memory until exec: the child never has a copy of it. */
+static void spawn(struct trace_writer *writer, const struct workload_plan *plan, uint32_t parent,
+                  uint32_t child, unsigned image) {
+    if (workload_chose(plan, "spawn", "fork"))
+        trace_fork(writer, parent, child);
+    else
+        trace_process(writer, child, images[image].name);
+    exec_image(writer, child, image);
+}
+
+/* make starts gcc, which starts cc1 and then as. `jobs` compilers are alive at a time. */
 static void write_kernbench(struct trace_writer *writer, const struct workload_plan *plan) {
     struct draw draw = draw_begin(workload_value(plan, "seed"));
     uint32_t files = (uint32_t)workload_value(plan, "files");
@@ -226,11 +236,9 @@ static void write_kernbench(struct trace_writer *writer, const struct workload_p
     for (uint32_t i = 0; i < files + jobs; i++) {
         uint32_t gcc = PARENT + 1 + 3 * i;
         if (i < files) {
-            trace_fork(writer, PARENT, gcc);
-            exec_image(writer, gcc, GCC);
+            spawn(writer, plan, PARENT, gcc, GCC);
             run_image(writer, gcc, GCC, &draw);
-            trace_fork(writer, gcc, gcc + 1);
-            exec_image(writer, gcc + 1, CC1);
+            spawn(writer, plan, gcc, gcc + 1, CC1);
             run_image(writer, gcc + 1, CC1, &draw);
         }
         if (i == files)
@@ -239,8 +247,7 @@ static void write_kernbench(struct trace_writer *writer, const struct workload_p
             gcc -= 3 * jobs;
             run_image(writer, gcc + 1, CC1, &draw);
             trace_exit(writer, gcc + 1);
-            trace_fork(writer, gcc, gcc + 2);
-            exec_image(writer, gcc + 2, AS);
+            spawn(writer, plan, gcc, gcc + 2, AS);
             run_image(writer, gcc + 2, AS, &draw);
             trace_exit(writer, gcc + 2);
             trace_exit(writer, gcc);
@@ -274,7 +281,9 @@ const struct workload program_workloads[] = {
     { "kernbench",
       "make runs compilers, several at a time",
       "Few forks, many faults on text that all compilers share and on heaps that none does.",
-      { NUMBER("files", "to compile", 100, 1, 1000000), NUMBER("jobs", "at a time", 8, 1, 10000),
+      { NUMBER("files", "to compile", 100, 1, 1000000),
+        NUMBER("jobs", "at a time", 8, 1, 10000),
+        { "spawn", "how a program starts another", 0, 0, 1, { "vfork", "fork" } },
         SEED },
       write_kernbench,
       NULL },
