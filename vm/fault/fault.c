@@ -218,9 +218,7 @@ static void reuse_page(struct fault *f, struct vm_page *page) {
 /* Done with a page that others may have let go of meanwhile. */
 static void unlock_and_put(struct vm_machine *machine, struct vm_page *page) {
     vm_page_unlock(machine, page);
-    if (!vm_page_mapcount(page) && vm_page_is(page, VM_PAGE_SWAPCACHE))
-        vm_swap_cache_drop_unused(machine, page);
-    vm_page_put(machine, page);
+    vm_swap_page_put(machine, page);
 }
 
 /* The page a present entry maps, referenced; NULL if the entry has changed. */

@@ -292,6 +292,12 @@ void vm_swap_cache_drop_unused(struct vm_machine *machine, struct vm_page *page)
     let_go(machine, unused);
 }
 
+void vm_swap_page_put(struct vm_machine *machine, struct vm_page *page) {
+    if (vm_page_mapcount(page) == 0 && vm_page_is(page, VM_PAGE_SWAPCACHE))
+        vm_swap_cache_drop_unused(machine, page);
+    vm_page_put(machine, page);
+}
+
 struct vm_page *vm_swap_cache_find(struct vm_machine *machine, uint32_t number) {
     struct vm_page *page = NULL;
 

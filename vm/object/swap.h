@@ -40,6 +40,10 @@ void vm_swap_cache_remove(struct vm_machine *machine, struct vm_page *page);
  * reference then, which may free the page. => the caller may hold the page or not */
 void vm_swap_cache_drop_unused(struct vm_machine *machine, struct vm_page *page);
 
+/* vm_page_put() for a page that may be in the swap cache, and whose other holders may have let go of
+ * it meanwhile: then it leaves the cache, too. => page not locked by the caller */
+void vm_swap_page_put(struct vm_machine *machine, struct vm_page *page);
+
 /* The slot's page, if it is in memory; with a reference. NULL if not. */
 struct vm_page *vm_swap_cache_find(struct vm_machine *machine, uint32_t slot);
 

@@ -236,7 +236,7 @@ enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping, const struct vm
     if (prepare_unmap(&unmap, entry) && unmap_entry(mapping, &unmap) == VM_STEP_UNMAPPED)
         swept = after_unmap(&unmap);
     vm_page_unlock(machine, page);
-    vm_page_put(machine, page);
+    vm_swap_page_put(machine, page);
     return swept;
 }
 
@@ -275,5 +275,5 @@ void vm_pageout_done(struct vm_machine *machine, struct vm_page *page, enum vm_p
         vm_lru_add(machine, page, VM_LRU_ACTIVE);
     else
         vm_lru_put_back(machine, page);
-    vm_page_put(machine, page);
+    vm_swap_page_put(machine, page);
 }

@@ -14,6 +14,7 @@
  *
  * Bligh & Hansen 2003, section 7 (physical scanning); the constants are those of Linux 2.5.
  */
+#include "vm/object/swap.h"
 #include "vm/reclaim/reclaim.h"
 
 #define PRIORITY_START 12
@@ -151,7 +152,7 @@ static void look_at_active(struct scan *scan, struct vm_page *page) {
         vm_page_unlock(machine, page);
     }
     vm_lru_add(machine, page, stay ? VM_LRU_ACTIVE : VM_LRU_INACTIVE);
-    vm_page_put(machine, page);
+    vm_swap_page_put(machine, page);
 }
 
 static void shrink_active(struct scan *scan, uint64_t pages) {

@@ -19,6 +19,7 @@
  * many CPUs a walk that must see all goes to the end, unless the count itself is down to zero.
  */
 #include "vm/object/object.h"
+#include "vm/object/swap.h"
 #include "vm/rmap/design.h"
 #include "vm/space/space.h"
 
@@ -343,6 +344,6 @@ uint64_t vm_page_mappings(struct vm_machine *machine, uint64_t frame, vm_mapped_
     vm_page_lock(machine, page);
     vm_rmap_walk(machine, page, VM_WALK_LOOK, list_mapping, &listing);
     vm_page_unlock(machine, page);
-    vm_page_put(machine, page);
+    vm_swap_page_put(machine, page);
     return listing.found;
 }

@@ -260,7 +260,7 @@ static int swap_in_ahead(struct vm_machine *machine, uint32_t slot) {
     if (!vm_page_is(page, VM_PAGE_LISTED))
         vm_lru_add(machine, page, VM_LRU_INACTIVE);
     vm_page_unlock(machine, page);
-    vm_page_put(machine, page);
+    vm_swap_page_put(machine, page);
     return VM_OK;
 }
 

@@ -55,7 +55,7 @@ uint64_t vm_frame_at(struct vm_space *space, uint64_t address) {
     vm_pte entry = entry_at(space, address, &page);
     leave(space);
     if (page)
-        vm_page_put(space->machine, page);
+        vm_swap_page_put(space->machine, page);
     return vm_pte_present(entry) ? vm_pte_frame(entry) : VM_NO_FRAME;
 }
 
@@ -174,7 +174,7 @@ static bool first_of_run(struct vm_machine *machine, const struct vm_table_curso
         vm_pte entry = read_entry(machine, &run, i, &page);
         known = view_of_entry(machine, entry, page, view);
         if (page)
-            vm_page_put(machine, page);
+            vm_swap_page_put(machine, page);
         view->address = at->address + i * VM_PAGE_SIZE;
     }
     return known;
@@ -257,7 +257,7 @@ static int peek_locked(struct vm_space *space, uint64_t address, void *data, siz
     vm_pte entry = entry_at(space, address, &page);
     if (page) {
         peek_page(machine, page, from, data, bytes);
-        vm_page_put(machine, page);
+        vm_swap_page_put(machine, page);
     } else if (vm_pte_present(entry)) {
         memset(data, 0, bytes); /* the zero page */
     } else if (vm_pte_is_swap(entry)) {

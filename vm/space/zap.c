@@ -21,13 +21,6 @@ void vm_gather_init(struct vm_gather *gather, struct vm_space *space) {
     gather->count = 0;
 }
 
-/* The gather holds the page, because it is in the swap cache. */
-static void release_cached(struct vm_machine *machine, struct vm_page *page) {
-    if (vm_page_mapcount(page) == 0)
-        vm_swap_cache_drop_unused(machine, page);
-    vm_page_put(machine, page);
-}
-
 static void gather_flush(struct vm_gather *gather) {
     struct vm_machine *machine = gather->space->machine;
     unsigned unheld = 0;
@@ -38,7 +31,7 @@ static void gather_flush(struct vm_gather *gather) {
         if (vm_page_counts(gather->pages[i]) == 0)
             gather->pages[unheld++] = gather->pages[i];
         else
-            release_cached(machine, gather->pages[i]);
+            vm_swap_page_put(machine, gather->pages[i]); /* it was in the swap cache */
     }
     if (unheld)
         vm_pages_free(machine, gather->pages, unheld);
