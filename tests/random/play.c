@@ -292,6 +292,12 @@ static void play_step(struct play_state *state, const struct random_op *op) {
         judge_step(state, op, &verdict, before);
 }
 
+static enum vm_nonlinear nonlinear_for(const struct request *request) {
+    enum vm_nonlinear wanted = (enum vm_nonlinear)(request->plan->nonlinear % 4);
+    bool can = wanted != VM_NONLINEAR_CHAIN || request->chains_objects;
+    return can ? wanted : VM_NONLINEAR_CLUSTER;
+}
+
 static struct vm_machine_config config_for(const struct request *request) {
     const struct plan *plan = request->plan;
     return (struct vm_machine_config){
@@ -303,6 +309,7 @@ static struct vm_machine_config config_for(const struct request *request) {
         .fork_copy = plan->eager ? VM_FORK_EAGER : VM_FORK_LAZY,
         .chain_lock =
             plan->global && request->has_chains ? VM_CHAIN_LOCK_GLOBAL : VM_CHAIN_LOCK_PAGE,
+        .nonlinear = nonlinear_for(request),
         .swap_pages = plan->swap,
         .area_limit = plan->areas,
         .address_limit = plan->addresses * VM_PAGE_SIZE,

@@ -54,7 +54,8 @@ struct request {
     const struct sequence *sequence;
     const struct plan *plan;
     const char *design, *file_index;
-    bool has_chains; /* the design may be told which lock protects them */
+    bool has_chains;     /* the design may be told which lock protects them */
+    bool chains_objects; /* ... of which objects' pages have some, too */
     uint64_t check_every;
     struct verdicts *verdicts; /* NULL: nothing to compare with */
     bool frames_may_differ;    /* the design may need other frames than the others, and run out */

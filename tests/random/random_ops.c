@@ -140,6 +140,7 @@ static void add_design(const struct vm_design_info *design, void *context) {
         return;
     snprintf(choice->designs[choice->count], NAME_BYTES, "%s", design->name);
     choice->has_chains[choice->count] = design->chains;
+    choice->chains_objects[choice->count] = design->object_chains;
     choice->frames_may_differ[choice->count++] = apart;
 }
 

@@ -48,9 +48,11 @@ void trial_run(const struct choice *choice, const struct plan *plan,
             .design = choice->designs[i],
             .file_index = choice->indexes[plan->index % choice->index_count],
             .has_chains = choice->has_chains[i],
+            .chains_objects = choice->chains_objects[i],
             .check_every = choice->check_every,
             .verdicts = compares ? &verdicts : NULL,
-            .frames_may_differ = choice->frames_may_differ[i],
+            /* Answers to nonlinear areas differ in which pages go. */
+            .frames_may_differ = choice->frames_may_differ[i] || plan->nonlinear,
             .print = i == 0 ? print : NULL,
         };
         struct report report;
@@ -200,7 +202,7 @@ static void simplify_plan(struct shrinking *shrinking) {
     simpler.eager = 0;
     try_plan(shrinking, simpler);
     simpler = *plan;
-    simpler.index = simpler.global = 0;
+    simpler.index = simpler.global = simpler.nonlinear = 0;
     try_plan(shrinking, simpler);
     simpler = *plan;
     simpler.around = 1;
@@ -222,6 +224,7 @@ static void choose_designs(struct shrinking *shrinking, const struct choice *all
                 if (k == i || (k == j && j < i)) {
                     memcpy(few->designs[few->count], all->designs[k], NAME_BYTES);
                     few->has_chains[few->count] = all->has_chains[k];
+                    few->chains_objects[few->count] = all->chains_objects[k];
                     few->frames_may_differ[few->count++] = all->frames_may_differ[k];
                 }
             if (still_fails(shrinking, shrinking->plan, shrinking->sequence))

@@ -14,6 +14,7 @@ enum { DESIGNS_MOST = 32, INDEXES_MOST = 16, NAME_BYTES = 64 };
 struct choice {
     char designs[DESIGNS_MOST][NAME_BYTES];
     bool frames_may_differ[DESIGNS_MOST], has_chains[DESIGNS_MOST];
+    bool chains_objects[DESIGNS_MOST];
     unsigned count;
     char indexes[INDEXES_MOST][NAME_BYTES]; /* ways for objects to keep their areas; at least one */
     unsigned index_count;
