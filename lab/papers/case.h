@@ -56,9 +56,11 @@ void case_remark(json_t *paper_case, const char *format, ...) __attribute__((for
 
 void case_print(const json_t *paper_case, FILE *stream);
 
-/* One run of each of the cases below at `scale` (1: about two minutes in all); NULL after a complaint. */
-typedef json_t *run_case(uint64_t scale);
+struct paper_case {
+    const char *name;
+    json_t *(*run)(uint64_t scale); /* NULL after a complaint */
+};
 
-extern run_case *const paper_cases[]; /* NULL ends them */
+extern const struct paper_case paper_cases[]; /* ended by one without a name */
 
 #endif

@@ -142,9 +142,15 @@ static void write_sparse_fork(struct trace_writer *writer, const struct workload
     trace_process(writer, PARENT, "sparse-fork");
     map_object(writer, PARENT, FILES, pages, THE_OBJECT, 0, SHARED_READ_WRITE);
     write_pages(writer, PARENT, FILES, pages);
-    for (uint32_t i = 1; i <= count_of(plan, "children"); i++)
-        trace_fork(writer, PARENT, PARENT + i);
-    ask_some(writer, PARENT, FILES, pages, 64);
+    uint32_t reader = PARENT, last = PARENT + count_of(plan, "children");
+    for (uint32_t pid = PARENT + 1; pid <= last; pid++)
+        trace_fork(writer, PARENT, pid);
+    if (workload_chose(plan, "reader", "last")) {
+        reader = last;
+        trace_advise(writer, PARENT, FILES, pages * PAGE, "dontneed");
+        read_pages(writer, reader, FILES, pages);
+    }
+    ask_some(writer, reader, FILES, pages, 64);
 }
 
 /* Each event rearranges one window; then it is written, and now and then everything is read. */
@@ -280,10 +286,11 @@ const struct workload file_workloads[] = {
       write_shared_segment,
       NULL },
     { "sparse-fork",
-      "a large segment of shared memory is inherited by children that never touch it",
+      "a large segment of shared memory is inherited by children, of whom one touches it",
       "With --fork lazy the children have areas and no entries: searching them is in vain.",
-      { NUMBER("children", "that never touch it", 500, 1, 100000),
-        NUMBER("size", "of the segment in bytes", 16 << 20, 4096, UINT64_C(1) << 40) },
+      { NUMBER("children", "that inherit it", 500, 1, 100000),
+        NUMBER("size", "of the segment in bytes", 16 << 20, 4096, UINT64_C(1) << 40),
+        { "reader", "who maps its pages at last", 1, 0, 1, { "parent", "last" } } },
       write_sparse_fork,
       NULL },
     { "nonlinear-windows",
