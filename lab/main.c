@@ -12,12 +12,8 @@
 #endif
 
 static const struct command *const commands[] = {
-    &record_command,
-    &replay_command,
-    &compare_command,
-    &designs_command,
-    &workload_command,
-    &papers_command,
+    &record_command,  &replay_command,   &compare_command,
+    &designs_command, &workload_command, &papers_command,
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

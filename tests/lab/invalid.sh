@@ -27,7 +27,7 @@ expect() {
 echo hello >"$trace"; expect "1: this is not a trace"
 printf 'objrmap-trace 1\np 1 a\nw 1 5000\nm 1 5000 1000 rw-p 3 0\n' >"$trace"
 expect "4: object 3 is not declared"
-printf 'objrmap-trace 1\np 1 a\nw 1 5000\nw 1' >"$trace"; expect "4: the file ends within the line"
+printf 'objrmap-trace 1\np 1 a\nw 1 5000\nw 1' >"$trace"; expect "4: ADDR is missing"
 head -c 300000 /dev/urandom >"$trace"; expect 1
 { echo 'objrmap-trace 1'; head -c 300000 /dev/zero; } >"$trace"; expect "2:"
 { echo 'objrmap-trace 1'; yes '# comment' | head -n 100000; echo 'q'; } >"$trace"

@@ -5,6 +5,7 @@
 objrmap=$1 traces=$2
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/designs.sh"
 failed=0
 trace=$work/big.vmt
 printf 'objrmap-trace 1\np 41 small\np 42 a greedy one\nm 42 10000000 1000000 rw-p - 0\nw 42 10000000 4096\ne 42\n' >"$trace"
@@ -19,7 +20,7 @@ out_of_memory() { # OPTION...
     fi
 }
 
-for design in $("$objrmap" designs | grep -v '^ '); do
+for design in $(all_designs); do
     pattern='big.vmt:5: out of memory: process 42 (a greedy one)'
     out_of_memory --design "$design" --memory 4M --swap 4M "$trace"
     out_of_memory --design "$design" --memory 4M --swap 0 "$trace"

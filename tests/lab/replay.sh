@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # replay.sh OBJRMAP TRACES - every valid trace comes through, verified after each event, with every
-# design and in little memory; and programs always see the same.
+# design, two of them in much and in little memory; and programs always see the same.
 objrmap=$1 traces=$2
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failed=0
 count=0
-designs=$("$objrmap" designs | grep -v '^ ') || exit 1
+. "$(dirname "$0")/designs.sh"
 
 # Traces that are too long to be kept.
 mkdir "$work/long"
@@ -45,31 +45,34 @@ replay() { # TRACE EVERY OPTION... - one replay; its hash, or a complaint
     fi
 }
 
+same_state() { # DESIGN OPTIONS - $trace ends in the state it ended in before, $expected
+    # shellcheck disable=SC2086
+    hash=$(replay "$trace" "$every_run" --design "$1" $2)
+    expected=${expected:-$hash}
+    count=$((count + 1))
+    if [ "$hash" = failed ] || [ "$hash" != "$expected" ]; then
+        echo "$trace, $1 $2: state $hash, expected $expected"
+        failed=1
+    fi
+}
+
 for trace in "$traces"/*.vmt "$work"/long/*.vmt; do
     case $trace in
     "$work"*) every=3000 ;;
     *) every=1 ;;
     esac
-    first=
-    for design in $designs; do
-        for options in "" "--memory 50%" "--memory 25%" "--memory 10%" "--fork eager --fault-around 1" \
-            "--memory 25% --fault-around 64"; do
-            # shellcheck disable=SC2086
-            hash=$(replay "$trace" $every --design "$design" $options)
-            first=${first:-$hash}
-            count=$((count + 1))
-            if [ "$hash" = failed ] || [ "$hash" != "$first" ]; then
-                echo "$trace, $design $options: state $hash, expected $first"
-                failed=1
-            fi
+    expected= every_run=$every
+    for design in pte-chain anon-vma; do
+        for options in "" "--memory 50%" "--memory 25%" "--memory 10%" "--fork eager --fault-around 1"; do
+            same_state "$design" "$options"
         done
     done
-    for design in $designs; do
-        hash=$(replay "$trace" 0 --design "$design" --metadata --memory 10%)
-        count=$((count + 1))
-        [ "$hash" = failed ] && failed=1
-        [ "$hash" = "$(replay "$trace" 0 --metadata)" ] ||
-            { echo "$trace, $design: another state without contents"; failed=1; }
+    for design in $(all_designs); do
+        same_state "$design" "--memory 20%"
+    done
+    expected= every_run=0
+    for design in anon-vma pte-chain; do
+        same_state "$design" "--metadata --memory 10%"
     done
 done
 [ $count -ge 280 ] || { echo "only $count replays"; failed=1; }
