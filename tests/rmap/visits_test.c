@@ -180,6 +180,23 @@ static void forking_server(void **state) {
     }
 }
 
+/* What the last child inherited and all others have replaced costs a visit to each of them, until the
+ * child writes: then it is known to be its own. */
+static void inherited_page_is_written(void **state) {
+    (void)state;
+    struct family family = family_create("anon-vma-chain");
+    struct vm_space *keeper = family.children[CHILDREN - 1];
+
+    rig_touch(family.parent, AT, 1);
+    for (unsigned i = 0; i < CHILDREN - 1; i++)
+        rig_touch(family.children[i], AT, 1);
+    assert_int_equal(visits(family.rig, keeper, AT, 1), CHILDREN + 1);
+    rig_touch(keeper, AT, 1);
+    assert_int_equal(visits(family.rig, keeper, AT, 1), 1);
+    rig_verify(family.rig);
+    rig_destroy(family.rig);
+}
+
 /* A thousand generations, each the only child of the one before, which then goes: the bytes that the
  * chains need do not grow, and each page is found at the first look. */
 static void deep_fork(void **state) {
@@ -229,6 +246,7 @@ int main(void) {
         cmocka_unit_test(hundred_processes_by_hundred_windows),
         cmocka_unit_test(thousands_of_distinct_windows),
         cmocka_unit_test(forking_server),
+        cmocka_unit_test(inherited_page_is_written),
         cmocka_unit_test(deep_fork),
         cmocka_unit_test(living_generations),
     };

@@ -210,6 +210,7 @@ static void reuse_page(struct fault *f, struct vm_page *page) {
         vm_swap_cache_remove(f->machine, page);
     if (!lock_if_unchanged(f))
         return;
+    vm_rmap_owned(f->machine, f->area, page);
     vm_pte_set_bits(f->machine, f->slot, VM_PTE_WRITE | VM_PTE_DIRTY | VM_PTE_ACCESSED);
     unlock(f);
     vm_count(f->machine, faults.reuse, 1);
@@ -332,7 +333,7 @@ static void install_swapped_in(struct fault *f, struct vm_page *page, struct vm_
         vm_page_set(machine, page, VM_PAGE_ANON);
     }
     if (first)
-        vm_rmap_born(machine, f->area, page, VM_BIRTH_RETURNED);
+        vm_rmap_born(machine, f->area, page, exclusive ? VM_BIRTH_NEW : VM_BIRTH_RETURNED);
     vm_page_adjust(machine, page, VM_ONE_MAPPING);
     install(f, entry_for(f, page, exclusive), reserve);
     vm_lru_add(machine, page, VM_LRU_ACTIVE);

@@ -431,6 +431,11 @@ static void born(struct vm_area *area, struct vm_page *page, enum vm_birth birth
     page->owner = birth == VM_BIRTH_NEW ? own : own->root;
 }
 
+/* Inherited, but nobody else's any more: from now on only this area's own descendants can have it. */
+static void owned(struct vm_area *area, struct vm_page *page) {
+    page->owner = own_of(area);
+}
+
 static bool look_at(struct vm_interval_node *node, void *context) {
     return vm_rmap_walk_area(context, link_at(node)->area);
 }
@@ -607,6 +612,7 @@ const struct vm_design vm_design_anon_vma_chain = {
     .area_changed = area_changed,
     .area_ended = area_ended,
     .born = born,
+    .owned = owned,
     .walk = walk,
     .check = check,
 };

@@ -127,6 +127,9 @@ struct vm_design {
 
     /* An anonymous page gets its first mapping, in this area: now, before add(). => area_prepare */
     void (*born)(struct vm_area *area, struct vm_page *page, enum vm_birth birth);
+    /* A page that relatives may have known turns out to be this area's alone, and gets written: it
+     * may be named more narrowly from now on. NULL: it makes no difference. => page locked */
+    void (*owned)(struct vm_area *area, struct vm_page *page);
     void (*add)(const struct vm_run *run, struct vm_reserve *reserve);
     void (*remove)(const struct vm_run *run);
     void (*duplicate)(const struct vm_run *parent, const struct vm_run *child,
@@ -238,6 +241,12 @@ static inline void vm_rmap_born(struct vm_machine *machine, struct vm_area *area
                                 struct vm_page *page, enum vm_birth birth) {
     if (machine->design->born)
         machine->design->born(area, page, birth);
+}
+
+static inline void vm_rmap_owned(struct vm_machine *machine, struct vm_area *area,
+                                 struct vm_page *page) {
+    if (machine->design->owned)
+        machine->design->owned(area, page);
 }
 
 static inline void vm_rmap_add(struct vm_machine *machine, const struct vm_run *run,
