@@ -187,6 +187,17 @@ static void locked_memory_made_writable_is_copied_at_once(void **state) {
     assert_memory_equal(&before.faults, &after.faults, sizeof before.faults);
 }
 
+/* The areas are locked all the same. */
+static void locking_ends_at_what_cannot_be_touched(void **state) {
+    (void)state;
+    map_private(&world, 0, 1, RW);
+    map_private(&world, 1, 1, NONE);
+    map_private(&world, 2, 1, RW);
+    expect(vm_mlock(world.space, AT(0), PAGES(3)), VM_ENOMEM);
+    assert_int_equal(world.space->locked_pages, 3);
+    expect_resident(0, "#--");
+}
+
 static void populate_touches_every_page(void **state) {
     (void)state;
     map_pages_(&world, 0, 4, RW, PRIVATE | VM_MAP_POPULATE, NULL, 0);
@@ -277,6 +288,7 @@ int main(void) {
         advice_test(cold_pages_go_first),
         advice_test(locked_pages_are_never_pushed_out),
         advice_test(locked_memory_made_writable_is_copied_at_once),
+        advice_test(locking_ends_at_what_cannot_be_touched),
         advice_test(populate_touches_every_page),
         advice_test(protection_holds_for_present_pages),
         advice_test(msync_writes_dirty_pages_once),

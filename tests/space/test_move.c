@@ -214,6 +214,15 @@ static void old_length_zero_duplicates_shared_memory(void **state) {
     expect(remap(4, 0, 2, FIXED, 12, &at), VM_EINVAL);
 }
 
+/* What is there gives way before the source is looked at. */
+static void a_duplicate_cannot_replace_its_source(void **state) {
+    (void)state;
+    uint64_t at;
+    map_pages_(&world, 0, 4, RW, SHARED, NULL, 0);
+    expect(remap(3, 0, 1, FIXED, 3, &at), VM_EFAULT);
+    expect_drawing(&world, "WWW.");
+}
+
 static void several_areas_move_with_their_gaps(void **state) {
     (void)state;
     map_drawing(&world, "ww|rr.xx.n");
@@ -378,6 +387,7 @@ int main(void) {
         move_test(dontunmap_leaves_the_area_empty),
         move_test(dontunmap_of_a_part),
         move_test(old_length_zero_duplicates_shared_memory),
+        move_test(a_duplicate_cannot_replace_its_source),
         move_test(several_areas_move_with_their_gaps),
         move_test(locked_memory_stays_locked),
         move_test(alike_neighbours_count_as_one),

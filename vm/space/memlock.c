@@ -72,9 +72,22 @@ static int change_locking(struct vm_space *space, uint64_t start, uint64_t end,
     return error;
 }
 
+/* The first area that cannot be faulted in ends it: what lies behind stays as it is. */
+static int populate_in_order(struct vm_space *space, uint64_t start, uint64_t end) {
+    int error = VM_OK;
+
+    vm_read_lock(space->machine, &space->lock, VM_RANK_SPACE);
+    for (struct vm_area *area = vm_area_find(space, start); area && area->start < end && !error;
+         area = vm_area_next(area))
+        error = vm_populate(space, area->start > start ? area->start : start,
+                            area->end < end ? area->end : end);
+    vm_read_unlock(space->machine, &space->lock, VM_RANK_SPACE);
+    return error;
+}
+
 /* Out of memory is worth another try; whatever else keeps a page out will keep it out. */
 static int fault_in(struct vm_space *space, uint64_t start, uint64_t end) {
-    switch (vm_populate_unlocked(space, start, end)) {
+    switch (populate_in_order(space, start, end)) {
     case VM_OK:
         return VM_OK;
     case VM_OOM:

@@ -395,6 +395,8 @@ static int remap_placed(struct remap *call) {
         error = VM_ENOMEM;
     if (!error && call->flags & VM_MREMAP_FIXED)
         error = vm_munmap_locked(call->space, call->to, call->to + call->new_length);
+    if (!error && !vm_area_at(call->space, call->from))
+        error = VM_EFAULT; /* a duplicate that was to replace what it is made of */
     if (!error && call->old_length > call->new_length) {
         error = cut_tail(call);
         call->old_length = call->new_length;
