@@ -20,20 +20,9 @@
 #include <objrmap/stats.h>
 
 #include "support/beside.h"
+#include "support/callgrind.h"
+#include "support/design_list.h"
 #include "support/report.h"
-
-#if defined(__has_include)
-#if __has_include(<valgrind/callgrind.h>)
-#include <valgrind/callgrind.h>
-#endif
-#endif
-#ifndef CALLGRIND_DUMP_STATS_AT
-#define RUNNING_ON_VALGRIND 0
-#define CALLGRIND_ZERO_STATS
-#define CALLGRIND_START_INSTRUMENTATION
-#define CALLGRIND_STOP_INSTRUMENTATION
-#define CALLGRIND_DUMP_STATS_AT(name) ((void)(name))
-#endif
 
 enum page_case { FILE_PAGE, FORKED, LATE_PARENT, LATE_CHILD, KEPT, CASES };
 
@@ -170,8 +159,7 @@ static void ask(const struct family *family, uint64_t walks, struct measured *me
         measured->hits = vm_page_mappings(machine, frames[i], NULL, NULL);
     }
     uint64_t visited = visits(machine), before = nanoseconds();
-    CALLGRIND_START_INSTRUMENTATION;
-    CALLGRIND_ZERO_STATS;
+    instructions_begin();
     for (uint64_t i = 0; i < walks; i++)
         vm_page_mappings(machine, frames[i % PAGES], NULL, NULL);
     CALLGRIND_STOP_INSTRUMENTATION;
@@ -197,19 +185,6 @@ static struct measured measure(const char *design, enum page_case page_case, uns
 
 /* ---------------------------------------------------------------- the tables */
 
-enum { DESIGNS_MOST = 32 };
-
-struct designs {
-    const char *names[DESIGNS_MOST];
-    unsigned count;
-};
-
-static void add_design(const struct vm_design_info *info, void *context) {
-    struct designs *designs = context;
-    if (designs->count < DESIGNS_MOST)
-        designs->names[designs->count++] = info->name;
-}
-
 static const unsigned mappers[] = { 1, 4, 16, 64, 256, MAPPERS_MOST };
 
 enum { SIZES = sizeof(mappers) / sizeof(mappers[0]) };
@@ -229,7 +204,7 @@ static unsigned sizes_to_measure(void) {
     return RUNNING_ON_VALGRIND ? SIZES - 1 : SIZES;
 }
 
-static void measure_all(struct results *results, const struct designs *designs,
+static void measure_all(struct results *results, const struct design_list *designs,
                         const struct options *options) {
     for (enum page_case page_case = 0; page_case < CASES; page_case++)
         for (unsigned size = 0; size < sizes_to_measure(); size++)
@@ -238,14 +213,14 @@ static void measure_all(struct results *results, const struct designs *designs,
                     designs->names[i], page_case, mappers[size], walks_for(mappers[size], options));
 }
 
-static void print_heads(const struct designs *designs, int width, const char *what) {
+static void print_heads(const struct design_list *designs, int width, const char *what) {
     printf("%s\n%-12s %6s %6s", what, "page", "spaces", "found");
     for (unsigned i = 0; i < designs->count; i++)
         printf(" %*s", width, designs->names[i]);
     printf("\n");
 }
 
-static void print_tables(const struct results *results, const struct designs *designs) {
+static void print_tables(const struct results *results, const struct design_list *designs) {
     for (int bytes = 0; bytes <= 1; bytes++) {
         print_heads(designs, bytes ? 13 : 17,
                     bytes ? "\nbytes of reverse map per mapping" : "ns of a walk (visits)");
@@ -264,7 +239,7 @@ static void print_tables(const struct results *results, const struct designs *de
     }
 }
 
-static void print_json(const struct results *results, const struct designs *designs) {
+static void print_json(const struct results *results, const struct design_list *designs) {
     for (unsigned row = 0; row < CASES * sizes_to_measure() * designs->count; row++) {
         unsigned design = row % designs->count, size = row / designs->count % sizes_to_measure();
         unsigned page_case = row / designs->count / sizes_to_measure();
@@ -288,10 +263,9 @@ int main(int argc, char **argv) {
     static struct results results;
     struct options options =
         options_read(argc, argv, "a reverse-map walk, by kind of page and number of mappers");
-    struct designs designs = { .count = 0 };
+    struct design_list designs = design_list();
     struct place place = take_one_core();
 
-    vm_design_each(add_design, &designs);
     measure_all(&results, &designs, &options);
     if (options.json) {
         printf("{\"benchmark\":\"rmap\",\"core\":%d,\"realtime\":%s,\"rows\":[", place.core,

@@ -42,7 +42,7 @@ section() {
     rm -f "$results.part"
 }
 
-for name in fork touch map rmap; do
+for name in fork touch map rmap designs records; do
     [ -x "$build/bench/bench-$name" ] || {
         echo "objrmap: there is no $build/bench/bench-$name: build it first, with \`make bench\`" >&2
         exit 1
@@ -53,7 +53,10 @@ section "fork, exit, munmap: ns per page" "$build/bench/bench-fork" $json $large
 section "touches and faults: ns per page" "$build/bench/bench-touch" $json $large
 section "mapping calls: ns" "$build/bench/bench-map" $json
 section "who maps this page?" "$build/bench/bench-rmap" $json
-[ -z "$json" ] && section "who maps this page? in instructions" "$here/instructions.sh" "$build"
+section "who maps this page? in instructions" "$here/instructions.sh" $json "$build"
+section "what designs pay for" "$build/bench/bench-designs" $json
+section "what designs pay for, in instructions" "$here/instructions.sh" $json "$build" designs
+section "what designs keep" "$build/bench/bench-records" $json
 if [ -x "$build/objrmap" ]; then
     section "replaying traces" "$here/replay.sh" $json "$build"
 fi

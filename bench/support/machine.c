@@ -32,7 +32,8 @@ void bench_machine_open(struct bench_machine *bench, const struct bench_config *
                                         .design = config->design,
                                         .swap = bench->swap,
                                         .swap_pages = config->swap_pages,
-                                        .fault_around = config->fault_around };
+                                        .fault_around = config->fault_around,
+                                        .fork_copy = config->fork_copy };
     if (vm_machine_create(&wanted, &bench->machine, &why) != VM_OK) {
         fprintf(
             stderr,

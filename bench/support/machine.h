@@ -21,6 +21,7 @@ struct bench_config {
     uint64_t frames; /* these are up to the measurement */
     uint64_t swap_pages;
     unsigned fault_around; /* 0: the default */
+    enum vm_fork_copy fork_copy;
 };
 
 /* Both end the program when something fails. */
