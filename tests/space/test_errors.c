@@ -219,6 +219,8 @@ static void mlock_errors(void **state) {
     expect(vm_mlock(world.space, AT(8), PAGES(7)), VM_ENOMEM);
     succeeds(vm_mlock(world.space, AT(8), PAGES(6)));
     succeeds(vm_mlock(world.space, AT(8), PAGES(6))); /* already locked pages count once */
+    map_private(&world, 20, 2, NONE);
+    succeeds(vm_mlock(world.space, AT(21), 0)); /* no page at all */
 }
 
 static void msync_and_mincore_errors(void **state) {

@@ -111,7 +111,7 @@ int vm_mlock(struct vm_space *space, uint64_t address, uint64_t length) {
     if (!page_range(address, length, &start, &end))
         return VM_EINVAL;
     int error = change_locking(space, start, end, MLOCK);
-    if (!error)
+    if (!error && start < end)
         error = fault_in(space, start, end);
     vm_settle(space->machine);
     return error;
