@@ -182,7 +182,7 @@ static bool parse_nonlinear(struct settings *settings, const char *text) {
 
 static bool parse_fault_around(struct settings *settings, const char *text) {
     uint64_t pages;
-    if (!option_number("--fault-around", text, 1, 512, &pages))
+    if (!option_number("--fault-around", text, 1, 64, &pages))
         return false;
     settings->fault_around = (unsigned)pages;
     if ((pages & (pages - 1)) == 0)
