@@ -323,13 +323,20 @@ static bool is_event(const struct random_op *op, const struct trace_event *event
            (op->flags == (VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED) && moves);
 }
 
+/* A duplicate that would replace what it is made of fails with its target gone, half done as in Linux;
+ * the kernel judges that, not the model, for which a call that fails has changed nothing. */
+static bool eats_its_source(const struct random_op *op, const struct trace_event *event) {
+    return op->flags & VM_MREMAP_FIXED && !event->move.old_length &&
+           event->move.old_address - event->move.new_address < event->move.new_length;
+}
+
 static struct verdict play_move(struct play_state *state, const struct random_op *op,
                                 enum play *play) {
     struct trace_event event = move_event(state, op);
     struct model *model = state->player->model;
     uint32_t process = (uint32_t)op->process;
     struct verdict verdict = { 0 };
-    if (!op->to_pages)
+    if (!op->to_pages || eats_its_source(op, &event))
         return verdict;
     if (is_event(op, &event))
         return play_event(state, &event, play);
@@ -446,6 +453,19 @@ static bool within_address_limit(const struct play_state *state, struct vm_space
     return total.pages + more <= state->request->plan->addresses;
 }
 
+/* What has been advised of a stack holds for what it grows by. */
+static void tell_advice(struct play_state *state, const struct random_op *op,
+                        const struct trace_event *growth) {
+    struct trace_event event = { .kind = EVENT_ADVISE, .process = (uint32_t)op->process };
+    event.advise.address = growth->map.address;
+    event.advise.length = growth->map.length;
+    event.advise.advice = VM_MADV_DONTFORK;
+    print_event(state, &event);
+    if (state->player->model)
+        model_advise(state->player->model, event.process, event.advise.address,
+                     event.advise.address + event.advise.length, event.advise.advice);
+}
+
 static void grow_stack(struct play_state *state, const struct random_op *op, uint64_t address) {
     struct neighbours around = { .address = address };
     struct vm_space *space = space_of(state, op);
@@ -459,6 +479,8 @@ static void grow_stack(struct play_state *state, const struct random_op *op, uin
     event.map.length = around.above.start - address;
     event.map.protection = around.above.protection;
     tell_mapping(state, &event);
+    if (around.above.dontfork)
+        tell_advice(state, op, &event);
 }
 
 /* ---------------------------------------------------------------- touches */
