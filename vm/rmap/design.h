@@ -113,7 +113,8 @@ struct vm_design {
     bool (*area_mergeable)(const struct vm_area *lower, const struct vm_area *upper);
     /* `kept` takes over the pages of `gone`, which ends next. => area_mergeable */
     void (*area_merged)(struct vm_area *kept, struct vm_area *gone);
-    /* The area's range changes: once before, once after. */
+    /* The area's range changes: once before, once after. If it maps an object, that one's areas lock
+     * is held. After area_merged, kept's range always changes. */
     void (*area_changing)(struct vm_area *area);
     void (*area_changed)(struct vm_area *area);
     /* The area has no entries any more, and goes. */
