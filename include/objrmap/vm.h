@@ -202,7 +202,8 @@ enum vm_advice {
     VM_MADV_NOHUGEPAGE,
 };
 
-/* => VM_ENOMEM on a hole: the mapped parts have been advised all the same, as in Linux. */
+/* => VM_ENOMEM on a hole: the mapped parts have been advised all the same, as in Linux. VM_EINVAL for
+ * an area that does not take the advice: the areas before it have been advised. */
 int vm_madvise(struct vm_space *space, uint64_t address, uint64_t length, enum vm_advice advice);
 
 /* Both => VM_ENOMEM on a hole. mlock faults every page in. */
