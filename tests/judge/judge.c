@@ -42,6 +42,7 @@ static const char usage[] =
     "  --folder=NAME     where the file on a disk is made; default /tmp\n";
 
 enum { JOBS_MOST = 64, DESIGNS_MOST = 32, FRAMES = 2048 };
+enum { KINDS = 8 }; /* of machines for each design */
 
 struct options {
     uint64_t programs, seed, first, steps, jobs, look, shrink;
@@ -129,16 +130,22 @@ static bool parse_options(int argc, char **argv, struct options *options) {
 
 /* ---------------------------------------------------------------- numbered programs */
 
+/* Designs in turn; each with both kinds of fork, under three answers to nonlinear areas. */
 static struct library_kind kind_of(const struct options *options, uint64_t number) {
+    static const enum vm_nonlinear answers[] = { VM_NONLINEAR_EMULATE, VM_NONLINEAR_EMULATE,
+                                                 VM_NONLINEAR_DRACONIAN, VM_NONLINEAR_CLUSTER };
+    uint64_t turn = number / options->design_count;
     return (struct library_kind){
         .design = options->designs[number % options->design_count],
-        .fork_copy = number / options->design_count % 2 ? VM_FORK_EAGER : VM_FORK_LAZY,
+        .fork_copy = turn % 2 ? VM_FORK_EAGER : VM_FORK_LAZY,
+        .nonlinear = answers[turn / 2 % 4],
         .frames = FRAMES,
     };
 }
 
 static enum looks looks_of(const struct options *options, uint64_t number) {
-    return options->look && (number / options->design_count) % options->look == 0
+    uint64_t turn = number / options->design_count;
+    return options->look && (turn + turn / options->look) % options->look == 0
                ? LOOK_AFTER_EACH_STEP
                : LOOK_AT_THE_END;
 }
@@ -329,7 +336,7 @@ static int play_printed(const struct options *options) {
     int code = 0;
     if (!read_printed(options->play, &program))
         return 2;
-    for (uint64_t i = 0; i < 2 * options->design_count; i++) {
+    for (uint64_t i = 0; i < KINDS * options->design_count; i++) {
         struct library_kind kind = kind_of(options, i);
         struct report report;
         trial_run_apart(options->folder, &kind, &program, LOOK_AFTER_EACH_STEP, &report);

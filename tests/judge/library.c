@@ -232,6 +232,7 @@ bool library_begin(struct library *library, const struct library_kind *kind) {
         .frames = kind->frames,
         .design = kind->design,
         .fork_copy = kind->fork_copy,
+        .nonlinear = kind->nonlinear,
         .swap = library->swap,
         .swap_pages = SWAP_PAGES,
     };

@@ -24,6 +24,7 @@ struct library {
 struct library_kind {
     const char *design;
     enum vm_fork_copy fork_copy;
+    enum vm_nonlinear nonlinear;
     uint64_t frames;
 };
 
