@@ -81,7 +81,8 @@ void vm_page_each(struct vm_space *space, uint64_t start, uint64_t end, vm_page_
 
 /*
  * What a load would see at the address, wherever the page is: memory, swap, the object's backing.
- * Stays within one page; asks no permission. => VM_SIGSEGV outside every area, VM_SIGBUS beyond the object's end.
+ * Stays within one page; asks no permission. => VM_SIGSEGV outside every area, VM_SIGBUS beyond the
+ * object's end.
  */
 int vm_peek(struct vm_space *space, uint64_t address, void *data, size_t bytes);
 
