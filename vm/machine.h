@@ -95,6 +95,13 @@ struct vm_machine {
     struct vm_cpu cpus[VM_CPUS_MAX];
 };
 
+/*
+ * Reclaim cannot free the page tables it empties: somebody may be looking at them. It says so in
+ * space->empty_tables, and every call that may have reclaimed ends with this, which frees them.
+ * Offered by space/. => no lock held
+ */
+void vm_settle(struct vm_machine *machine);
+
 static inline struct vm_cpu *vm_this_cpu(struct vm_machine *machine) {
     return &machine->cpus[machine->smp ? machine->port->cpu(machine->port) : 0];
 }

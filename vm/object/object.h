@@ -107,9 +107,6 @@ void vm_object_slots_free(struct vm_object *object, uint64_t first);
  */
 void vm_object_unmap_from(struct vm_object *object, uint64_t first);
 
-/* Upcall: frees the tables that unmapping has emptied, in all spaces. Offered by space/. => no lock held */
-void vm_settle(struct vm_machine *machine);
-
 /* For tests: cache, counts and areas agree. Counts differences. => nothing else is going on */
 uint64_t vm_object_check(struct vm_object *object);
 

@@ -70,13 +70,6 @@ void vm_space_publish(struct vm_space *space);
 /* A table of the space has been left without an entry: vm_settle() will free it. */
 void vm_space_note_empty_table(struct vm_space *space);
 
-/*
- * Reclaim cannot free the page tables it empties: somebody may be looking at them. It says so in
- * space->empty_tables, and every call that may have reclaimed ends with this, which frees them.
- * => no lock held
- */
-void vm_settle(struct vm_machine *machine);
-
 /* ---- areas.c. All => space lock held; for changes, for writing. */
 
 /* The area that holds the address, or the first one after it; NULL if there is none. */
