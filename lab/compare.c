@@ -68,25 +68,14 @@ static enum option own_option(struct compare *compare, int argc, char **argv, in
     return missing ? OPTION_WRONG : OPTION_UNKNOWN;
 }
 
-static bool take_trace(struct compare *compare, const char *argument) {
-    if (argument[0] == '-' && argument[1]) {
-        complain_option(argument, "compare", own_options);
-        return false;
-    }
-    if (compare->settings.trace) {
-        complain("compare takes one trace, not %s and %s", compare->settings.trace, argument);
-        return false;
-    }
-    compare->settings.trace = argument;
-    return true;
-}
-
 static bool parse(struct compare *compare, int argc, char **argv) {
     for (int at = 1; at < argc; at++) {
         enum option option = settings_option(&compare->settings, argc, argv, &at);
         if (option == OPTION_UNKNOWN)
             option = own_option(compare, argc, argv, &at);
-        if (option == OPTION_WRONG || (option == OPTION_UNKNOWN && !take_trace(compare, argv[at])))
+        if (option == OPTION_WRONG ||
+            (option == OPTION_UNKNOWN &&
+             !settings_take_trace(&compare->settings, "compare", own_options, argv[at])))
             return false;
     }
     if (!compare->settings.trace) {

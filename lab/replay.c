@@ -44,25 +44,14 @@ static enum option own_option(struct replay *replay, int argc, char **argv, int 
     return missing ? OPTION_WRONG : OPTION_UNKNOWN;
 }
 
-static bool take_trace(struct replay *replay, const char *argument) {
-    if (argument[0] == '-' && argument[1]) {
-        complain_option(argument, "replay", own_options);
-        return false;
-    }
-    if (replay->settings.trace) {
-        complain("replay takes one trace, not %s and %s", replay->settings.trace, argument);
-        return false;
-    }
-    replay->settings.trace = argument;
-    return true;
-}
-
 static bool parse(struct replay *replay, int argc, char **argv) {
     for (int at = 1; at < argc; at++) {
         enum option option = settings_option(&replay->settings, argc, argv, &at);
         if (option == OPTION_UNKNOWN)
             option = own_option(replay, argc, argv, &at);
-        if (option == OPTION_WRONG || (option == OPTION_UNKNOWN && !take_trace(replay, argv[at])))
+        if (option == OPTION_WRONG ||
+            (option == OPTION_UNKNOWN &&
+             !settings_take_trace(&replay->settings, "replay", own_options, argv[at])))
             return false;
     }
     if (!replay->settings.trace) {

@@ -321,3 +321,17 @@ void complain_option(const char *typed, const char *command, const char *const *
     else
         complain("%s has no option %s; `objrmap %s --help` lists them", command, typed, command);
 }
+
+bool settings_take_trace(struct settings *settings, const char *command,
+                         const char *const *own_options, const char *argument) {
+    if (argument[0] == '-' && argument[1]) {
+        complain_option(argument, command, own_options);
+        return false;
+    }
+    if (settings->trace) {
+        complain("%s takes one trace, not %s and %s", command, settings->trace, argument);
+        return false;
+    }
+    settings->trace = argument;
+    return true;
+}

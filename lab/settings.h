@@ -62,4 +62,8 @@ bool option_number(const char *name, const char *text, uint64_t least, uint64_t 
 /* Complains about an argument that is no option, naming the nearest one. */
 void complain_option(const char *typed, const char *command, const char *const *own_options);
 
+/* Takes what is no option as the command's one trace; false after a complaint. */
+bool settings_take_trace(struct settings *settings, const char *command,
+                         const char *const *own_options, const char *argument);
+
 #endif
