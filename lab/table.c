@@ -189,7 +189,7 @@ static void print_heading(const json_t *document, FILE *stream) {
                 json_number_value(json_object_get(machine, "memory_percent")));
     fprintf(stream, ", swap %s, %s\n", swap,
             json_is_true(json_object_get(machine, "contents")) ? "pages with contents"
-                                                               : "pages without contents");
+                                                               : "timed without contents");
     double lost = json_number_value(json_object_get(trace, "lost"));
     if (lost > 0)
         fprintf(stream, "The recorder lost %.0f events: what follows is not the whole program.\n",
