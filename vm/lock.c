@@ -15,6 +15,7 @@
  * state, and asking for a page that the same CPU has locked must fail, there as anywhere.
  */
 #include "vm/frame/page.h"
+#include "vm/lock_log.h"
 
 enum { TURNS_BEFORE_SLEEP = 64 };
 
@@ -139,20 +140,60 @@ static void wake_all(struct vm_machine *machine, _Atomic uint32_t *word) {
     machine->port->wake(machine->port, word);
 }
 
+/* A clock reading for the statistics, once: 0 means that nobody has waited yet. */
+static inline void begin_waiting(struct vm_machine *machine, uint64_t *waiting_since) {
+    if (!*waiting_since)
+        *waiting_since = vm_lock_log_now(machine);
+}
+
 /* ---------------------------------------------------------------- spinning */
+
+/* The word: 1 held; else free, and with statistics the CPU that released it, plus one, times two. */
+#define HELD 1u
+
+static uint32_t released_word(struct vm_machine *machine) {
+    return machine->lock_logs ? (vm_cpu_number(machine) + 1) << 1 : 0;
+}
+
+static void note_spinning(struct vm_machine *machine, const struct vm_lock *lock, enum vm_rank rank,
+                          uint64_t waiting_since, uint32_t before) {
+    bool handed_over = before != 0 && before != released_word(machine);
+    vm_lock_log_taken(machine, lock, rank, VM_LOCK_ALONE, waiting_since, handed_over);
+}
+
+static void spin_take(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank rank) {
+    uint64_t waiting_since = 0;
+    uint32_t before;
+
+    vm_preempt(machine);
+    while ((before = atomic_exchange_explicit(&lock->word, HELD, memory_order_acquire)) == HELD) {
+        begin_waiting(machine, &waiting_since);
+        while (atomic_load_explicit(&lock->word, memory_order_relaxed) == HELD)
+            relax(machine);
+    }
+    note_spinning(machine, lock, rank, waiting_since, before);
+}
+
+static bool spin_try(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank rank) {
+    vm_preempt(machine);
+    if (atomic_load_explicit(&lock->word, memory_order_relaxed) == HELD)
+        return false;
+    uint32_t before = atomic_exchange_explicit(&lock->word, HELD, memory_order_acquire);
+    if (before == HELD)
+        return false;
+    note_spinning(machine, lock, rank, 0, before);
+    return true;
+}
 
 void vm_lock(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank rank) {
     rank_check(machine, rank);
     if (machine->smp)
-        while (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire))
-            while (atomic_load_explicit(&lock->word, memory_order_relaxed))
-                relax(machine);
+        spin_take(machine, lock, rank);
     rank_add(machine, rank);
 }
 
 bool vm_trylock(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank rank) {
-    if (machine->smp && (atomic_load_explicit(&lock->word, memory_order_relaxed) ||
-                         atomic_exchange_explicit(&lock->word, 1, memory_order_acquire)))
+    if (machine->smp && !spin_try(machine, lock, rank))
         return false;
     rank_add(machine, rank);
     return true;
@@ -160,8 +201,11 @@ bool vm_trylock(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank r
 
 void vm_unlock(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank rank) {
     rank_drop(machine, rank);
-    if (machine->smp)
-        atomic_store_explicit(&lock->word, 0, memory_order_release);
+    if (!machine->smp)
+        return;
+    vm_lock_log_released(machine, lock, rank, VM_LOCK_ALONE);
+    atomic_store_explicit(&lock->word, released_word(machine), memory_order_release);
+    vm_preempt(machine);
 }
 
 /* ---------------------------------------------------------------- readers and writers */
@@ -171,59 +215,87 @@ void vm_unlock(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank ra
 #define VM_RW_NEXT    (1u << 29) /* a writer waits: new readers stay out */
 #define VM_RW_READERS (VM_RW_NEXT - 1)
 
+static void read_take(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
+    uint64_t waiting_since = 0;
+
+    vm_preempt(machine);
+    for (unsigned turns = 0;;) {
+        uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        if (seen & (VM_RW_WRITER | VM_RW_NEXT)) {
+            begin_waiting(machine, &waiting_since);
+            wait_turn(machine, &lock->word, seen, VM_RW_WAITERS, &turns);
+        } else if (atomic_compare_exchange_weak_explicit(
+                       &lock->word, &seen, seen + 1, memory_order_acquire, memory_order_relaxed)) {
+            break;
+        }
+    }
+    vm_lock_log_taken(machine, lock, rank, VM_LOCK_SHARED, waiting_since, false);
+}
+
 void vm_read_lock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
     rank_check(machine, rank);
     rank_add(machine, rank);
-    if (!machine->smp)
-        return;
-    for (unsigned turns = 0;;) {
-        uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
-        if (seen & (VM_RW_WRITER | VM_RW_NEXT))
-            wait_turn(machine, &lock->word, seen, VM_RW_WAITERS, &turns);
-        else if (atomic_compare_exchange_weak_explicit(&lock->word, &seen, seen + 1,
-                                                       memory_order_acquire, memory_order_relaxed))
-            return;
-    }
+    if (machine->smp)
+        read_take(machine, lock, rank);
 }
 
 void vm_read_unlock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
     rank_drop(machine, rank);
     if (!machine->smp)
         return;
+    vm_lock_log_released(machine, lock, rank, VM_LOCK_SHARED);
+    vm_preempt(machine);
     uint32_t left = atomic_fetch_sub_explicit(&lock->word, 1, memory_order_release) - 1;
     if ((left & VM_RW_READERS) != 0 || !(left & VM_RW_WAITERS))
         return;
     /* NEXT stays for the writer that set it. Somebody may have come in since; then those we wake
      * find the lock held, and mark it again. */
+    vm_preempt(machine);
     atomic_fetch_and_explicit(&lock->word, ~VM_RW_WAITERS, memory_order_relaxed);
     wake_all(machine, &lock->word);
 }
 
 /* Takes the lock if it was free when `seen` was read. */
-static bool write_take(struct vm_rwlock *lock, uint32_t seen) {
+static bool write_take_seen(struct vm_rwlock *lock, uint32_t seen) {
     return !(seen & (VM_RW_WRITER | VM_RW_READERS)) &&
            atomic_compare_exchange_strong_explicit(&lock->word, &seen,
                                                    (seen & ~VM_RW_NEXT) | VM_RW_WRITER,
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-void vm_write_lock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
-    rank_check(machine, rank);
-    rank_add(machine, rank);
-    if (!machine->smp)
-        return;
+static bool write_try(struct vm_machine *machine, struct vm_rwlock *lock) {
+    vm_preempt(machine);
+    return write_take_seen(lock, atomic_load_explicit(&lock->word, memory_order_relaxed));
+}
+
+static void write_take(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
+    uint64_t waiting_since = 0;
+
+    vm_preempt(machine);
     for (unsigned turns = 0;;) {
         uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
-        if (write_take(lock, seen))
-            return;
+        if (write_take_seen(lock, seen))
+            break;
+        begin_waiting(machine, &waiting_since);
         if (seen & (VM_RW_WRITER | VM_RW_READERS))
             wait_turn(machine, &lock->word, seen, VM_RW_WAITERS | VM_RW_NEXT, &turns);
     }
+    vm_lock_log_taken(machine, lock, rank, VM_LOCK_ALONE, waiting_since, false);
+}
+
+void vm_write_lock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
+    rank_check(machine, rank);
+    rank_add(machine, rank);
+    if (machine->smp)
+        write_take(machine, lock, rank);
 }
 
 bool vm_write_trylock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
-    if (machine->smp && !write_take(lock, atomic_load_explicit(&lock->word, memory_order_relaxed)))
-        return false;
+    if (machine->smp) {
+        if (!write_try(machine, lock))
+            return false;
+        vm_lock_log_taken(machine, lock, rank, VM_LOCK_ALONE, 0, false);
+    }
     rank_add(machine, rank);
     return true;
 }
@@ -233,15 +305,18 @@ void vm_write_unlock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm
     rank_drop(machine, rank);
     if (!machine->smp)
         return;
+    vm_lock_log_released(machine, lock, rank, VM_LOCK_ALONE);
     uint32_t old = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
     if (old & VM_RW_WAITERS)
         wake_all(machine, &lock->word);
+    vm_preempt(machine);
 }
 
 /* ---------------------------------------------------------------- the page lock */
 
 /* Sets the bit; false if it was set already. */
 static bool page_take(const struct vm_machine *machine, struct vm_page *page) {
+    vm_preempt(machine);
     if (vm_page_is(page, VM_PAGE_LOCKED))
         return false;
     if (!machine->smp) {
@@ -253,20 +328,25 @@ static bool page_take(const struct vm_machine *machine, struct vm_page *page) {
 }
 
 void vm_page_lock(struct vm_machine *machine, struct vm_page *page) {
+    uint64_t waiting_since = 0;
+
     rank_check(machine, VM_RANK_PAGE);
     for (unsigned turns = 0; !page_take(machine, page);) {
-        if (!machine->smp)
+        if (machine->config.cpus == 1)
             vm_panic(machine, __FILE__, __LINE__, "the only CPU waits for a page that it locked");
+        begin_waiting(machine, &waiting_since);
         uint32_t seen = vm_page_flags(page);
         if (seen & VM_PAGE_LOCKED)
             wait_turn(machine, &page->flags, seen, VM_PAGE_WAITED, &turns);
     }
+    vm_lock_log_taken(machine, page, VM_RANK_PAGE, VM_LOCK_ALONE, waiting_since, false);
     rank_add(machine, VM_RANK_PAGE);
 }
 
 bool vm_page_trylock(struct vm_machine *machine, struct vm_page *page) {
     if (!page_take(machine, page))
         return false;
+    vm_lock_log_taken(machine, page, VM_RANK_PAGE, VM_LOCK_ALONE, 0, false);
     rank_add(machine, VM_RANK_PAGE);
     return true;
 }
@@ -274,6 +354,7 @@ bool vm_page_trylock(struct vm_machine *machine, struct vm_page *page) {
 void vm_page_unlock(struct vm_machine *machine, struct vm_page *page) {
     rank_drop(machine, VM_RANK_PAGE);
     VM_ASSERT(machine, vm_page_is(page, VM_PAGE_LOCKED));
+    vm_lock_log_released(machine, page, VM_RANK_PAGE, VM_LOCK_ALONE);
     uint32_t old = vm_page_clear(machine, page, VM_PAGE_LOCKED | VM_PAGE_WAITED);
     if (machine->smp && (old & VM_PAGE_WAITED))
         wake_all(machine, &page->flags);
@@ -281,19 +362,33 @@ void vm_page_unlock(struct vm_machine *machine, struct vm_page *page) {
 
 /* ---------------------------------------------------------------- a bit of a page's flags */
 
+static void bit_take(struct vm_machine *machine, struct vm_page *page, uint32_t bit,
+                     enum vm_rank rank) {
+    uint64_t waiting_since = 0;
+
+    vm_preempt(machine);
+    while (atomic_fetch_or_explicit(&page->flags, bit, memory_order_acquire) & bit) {
+        begin_waiting(machine, &waiting_since);
+        while (vm_page_is(page, bit))
+            relax(machine);
+    }
+    vm_lock_log_taken(machine, page, rank, VM_LOCK_ALONE, waiting_since, false);
+}
+
 void vm_page_bit_lock(struct vm_machine *machine, struct vm_page *page, uint32_t bit,
                       enum vm_rank rank) {
     rank_check(machine, rank);
     if (machine->smp)
-        while (atomic_fetch_or_explicit(&page->flags, bit, memory_order_acquire) & bit)
-            while (vm_page_is(page, bit))
-                relax(machine);
+        bit_take(machine, page, bit, rank);
     rank_add(machine, rank);
 }
 
 void vm_page_bit_unlock(struct vm_machine *machine, struct vm_page *page, uint32_t bit,
                         enum vm_rank rank) {
     rank_drop(machine, rank);
-    if (machine->smp)
-        atomic_fetch_and_explicit(&page->flags, ~bit, memory_order_release);
+    if (!machine->smp)
+        return;
+    vm_lock_log_released(machine, page, rank, VM_LOCK_ALONE);
+    atomic_fetch_and_explicit(&page->flags, ~bit, memory_order_release);
+    vm_preempt(machine);
 }

@@ -4,6 +4,7 @@
  */
 #include "vm/machine.h"
 
+#include "vm/lock_log.h"
 #include "vm/memory.h"
 #include "vm/object/swap.h"
 #include "vm/reclaim/reclaim.h"
@@ -37,9 +38,9 @@ static const struct {
     int (*init)(struct vm_machine *machine);
     void (*fini)(struct vm_machine *machine);
 } rooms[] = {
-    { vm_frames_init, vm_frames_fini }, { vm_objects_init, vm_objects_fini },
-    { vm_swap_init, vm_swap_fini },     { vm_spaces_init, vm_spaces_fini },
-    { design_init, design_fini },
+    { vm_lock_logs_init, vm_lock_logs_fini }, { vm_frames_init, vm_frames_fini },
+    { vm_objects_init, vm_objects_fini },     { vm_swap_init, vm_swap_fini },
+    { vm_spaces_init, vm_spaces_fini },       { design_init, design_fini },
 };
 
 #define ROOMS (sizeof rooms / sizeof rooms[0])
@@ -131,7 +132,7 @@ int vm_machine_create(const struct vm_machine_config *config, struct vm_machine 
     machine->port = port;
     machine->config = *config;
     fill_in_defaults(&machine->config);
-    machine->smp = machine->config.cpus > 1;
+    machine->smp = machine->config.cpus > 1 || machine->config.lock_stats;
     machine->design = vm_design_named(machine->config.design);
     machine->index_kind = vm_index_kind_named(machine->config.file_index);
     machine->shortage = vm_reclaim_frames;

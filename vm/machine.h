@@ -21,6 +21,7 @@
 struct vm_cache;
 struct vm_design;
 struct vm_index_kind;
+struct vm_lock_log;
 struct vm_node;
 struct vm_page;
 struct vm_section;
@@ -42,7 +43,9 @@ struct vm_cpu {
 struct vm_machine {
     struct vm_port *port;
     struct vm_machine_config config; /* with its defaults filled in */
-    bool smp;                        /* more than one CPU: locks and atomic updates are needed */
+    bool smp;                        /* more than one CPU, or locks are counted: locks are taken and
+                                        updates atomic */
+    struct vm_lock_log *lock_logs;   /* one a CPU; NULL: locks are not counted */
 
     /* frame/ */
     char *frames; /* where frame 0 begins */
@@ -102,16 +105,31 @@ struct vm_machine {
  */
 void vm_settle(struct vm_machine *machine);
 
+static inline unsigned vm_cpu_number(const struct vm_machine *machine) {
+    return machine->config.cpus > 1 ? machine->port->cpu(machine->port) : 0;
+}
+
 static inline struct vm_cpu *vm_this_cpu(struct vm_machine *machine) {
-    return &machine->cpus[machine->smp ? machine->port->cpu(machine->port) : 0];
+    return &machine->cpus[vm_cpu_number(machine)];
 }
 
 /* vm_count(machine, faults.zero, 1): this CPU's share of a counter of struct vm_stats. */
 #define vm_count(machine, counter, n) (vm_this_cpu(machine)->counts.counter += (n))
 
+/* Here another CPU could come between, and in a test it does: see port->preempt. */
+static inline void vm_preempt(const struct vm_machine *machine) {
+#if VM_DEBUG >= 2
+    if (machine->smp && machine->port->preempt)
+        machine->port->preempt(machine->port);
+#else
+    (void)machine;
+#endif
+}
+
 /* Read-modify-write that is atomic only where somebody could come between. */
 static inline uint64_t vm_fetch_add(const struct vm_machine *machine, _Atomic uint64_t *word,
                                     uint64_t n) {
+    vm_preempt(machine);
     if (machine->smp)
         return atomic_fetch_add_explicit(word, n, memory_order_acq_rel);
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);

@@ -64,6 +64,13 @@ struct vm_port {
      */
     void (*tlb_flush)(struct vm_port *port, uint64_t space_id, uint64_t start, uint64_t end);
 
+    /*
+     * Debug builds tell where another CPU could come between: before an operation on a lock, a
+     * page-table entry, a count or a flag that CPUs share. A port that runs its CPUs by turns may
+     * let another one run before it returns. NULL: nobody listens.
+     */
+    void (*preempt)(struct vm_port *port);
+
     /* An invariant is broken and going on would lose data. Must not return. */
     void (*panic)(struct vm_port *port, const char *file, int line, const char *what);
 };

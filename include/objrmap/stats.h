@@ -79,6 +79,24 @@ void vm_cache_each(const struct vm_machine *machine,
 /* Peak bytes over all caches of one cost at once (the sum's peak, not the peaks' sum). */
 uint64_t vm_cost_peak(const struct vm_machine *machine, enum vm_cost cost);
 
+/*
+ * A kind of lock, and how it fared: counted on machines with config.lock_stats. Utilisation is
+ * hold_ns by the time that went by; contention is contended by acquired.
+ */
+struct vm_lock_view {
+    const char *name;
+    bool shared;          /* its readers; else its writers, or a lock that excludes everybody */
+    uint64_t acquired;    /* tries that found it held are not counted */
+    uint64_t contended;   /* ... after waiting for somebody to release it */
+    uint64_t handed_over; /* ... after another CPU had it: its cache line moved (spinning locks) */
+    uint64_t hold_ns, hold_most_ns;
+    uint64_t wait_ns, wait_most_ns;
+};
+
+/* All kinds that were taken at all, outermost first. */
+void vm_lock_each(const struct vm_machine *machine,
+                  void (*visit)(const struct vm_lock_view *lock, void *context), void *context);
+
 #ifdef __cplusplus
 }
 #endif

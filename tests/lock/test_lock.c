@@ -2,6 +2,8 @@
 /* test_lock.c - locks exclude whom they should, writers get through, and a wrong order is told. */
 #include "frame/rig.h"
 
+#include "vm/lock_log.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
@@ -234,6 +236,127 @@ static void every_rank_has_a_name(void **state) {
     }
 }
 
+/* ---- what is counted */
+
+static _Atomic uint64_t clock_now, waits_begun;
+
+static uint64_t read_clock(struct vm_port *port) {
+    (void)port;
+    return clock_now;
+}
+
+static void note_relax(struct vm_port *port) {
+    (void)port;
+    waits_begun++;
+    sched_yield();
+}
+
+static struct rig *counting_rig(unsigned cpus) {
+    struct rig *rig = rig_create(0, VM_METADATA_ONLY, cpus);
+    rig->posix.port.clock_ns = read_clock;
+    rig->posix.port.relax = note_relax;
+    rig->machine->smp = rig->machine->config.lock_stats = true;
+    assert_int_equal(vm_lock_logs_init(rig->machine), VM_OK);
+    memset(&shared, 0, sizeof(shared));
+    shared.machine = rig->machine;
+    clock_now = 1000;
+    waits_begun = 0;
+    posix_cpu_set(0);
+    return rig;
+}
+
+static void destroy_counting_rig(struct rig *rig) {
+    vm_lock_logs_fini(rig->machine);
+    rig_destroy(rig);
+}
+
+struct rows {
+    struct vm_lock_view rows[8];
+    unsigned count;
+};
+
+static void add_row(const struct vm_lock_view *view, void *context) {
+    struct rows *rows = context;
+    assert_in_range(rows->count, 0, 7);
+    rows->rows[rows->count++] = *view;
+}
+
+static void holds_are_counted_by_kind_of_lock(void **state) {
+    (void)state;
+    struct rig *rig = counting_rig(1);
+    struct vm_machine *machine = rig->machine;
+    struct vm_lock cache = { 0 };
+    struct rows rows = { .count = 0 };
+
+    vm_read_lock(machine, &shared.rw, VM_RANK_SPACE);
+    vm_lock(machine, &shared.spin, VM_RANK_ZONE);
+    clock_now += 5;
+    vm_lock(machine, &cache, VM_RANK_CACHE);
+    assert_false(vm_trylock(machine, &cache, VM_RANK_CACHE));
+    clock_now += 7;
+    vm_unlock(machine, &shared.spin, VM_RANK_ZONE); /* not in the order they were taken */
+    clock_now += 11;
+    vm_unlock(machine, &cache, VM_RANK_CACHE);
+    vm_read_unlock(machine, &shared.rw, VM_RANK_SPACE);
+    assert_true(vm_trylock(machine, &shared.spin, VM_RANK_ZONE));
+    clock_now += 100;
+    vm_unlock(machine, &shared.spin, VM_RANK_ZONE);
+
+    vm_lock_each(machine, add_row, &rows);
+    assert_int_equal(rows.count, 3);
+    const struct vm_lock_view *space = &rows.rows[0], *zone = &rows.rows[1];
+    assert_string_equal(space->name, vm_rank_name(VM_RANK_SPACE));
+    assert_true(space->shared);
+    assert_int_equal(space->hold_ns, 23);
+    assert_string_equal(zone->name, vm_rank_name(VM_RANK_ZONE));
+    assert_false(zone->shared);
+    assert_int_equal(zone->acquired, 2);
+    assert_int_equal(zone->hold_ns, 112);
+    assert_int_equal(zone->hold_most_ns, 100);
+    assert_int_equal(rows.rows[2].acquired, 1);
+    assert_int_equal(rows.rows[2].hold_ns, 18);
+    for (unsigned i = 0; i < rows.count; i++)
+        assert_int_equal(rows.rows[i].contended + rows.rows[i].wait_ns + rows.rows[i].handed_over,
+                         0);
+    destroy_counting_rig(rig);
+}
+
+static void *spin_once(void *context) {
+    posix_cpu_set(((struct worker *)context)->cpu);
+    vm_lock(shared.machine, &shared.spin, VM_RANK_ZONE);
+    vm_unlock(shared.machine, &shared.spin, VM_RANK_ZONE);
+    return NULL;
+}
+
+static void waiting_and_handing_over_are_counted(void **state) {
+    (void)state;
+    struct rig *rig = counting_rig(2);
+    struct worker other = { .cpu = 1 };
+    struct rows rows = { .count = 0 };
+
+    vm_lock(rig->machine, &shared.spin, VM_RANK_ZONE);
+    assert_int_equal(pthread_create(&other.thread, NULL, spin_once, &other), 0);
+    while (!waits_begun)
+        sched_yield();
+    clock_now += 40;
+    vm_unlock(rig->machine, &shared.spin, VM_RANK_ZONE);
+    pthread_join(other.thread, NULL);
+    for (int i = 0; i < 2; i++) { /* back to this CPU, and there it stays */
+        vm_lock(rig->machine, &shared.spin, VM_RANK_ZONE);
+        vm_unlock(rig->machine, &shared.spin, VM_RANK_ZONE);
+    }
+
+    vm_lock_each(rig->machine, add_row, &rows);
+    assert_int_equal(rows.count, 1);
+    assert_int_equal(rows.rows[0].acquired, 4);
+    assert_int_equal(rows.rows[0].contended, 1);
+    assert_int_equal(rows.rows[0].handed_over, 2);
+    assert_int_equal(rows.rows[0].wait_ns, 40);
+    assert_int_equal(rows.rows[0].wait_most_ns, 40);
+    assert_int_equal(rows.rows[0].hold_most_ns, 40);
+    destroy_counting_rig(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spinning_locks_exclude),
@@ -243,6 +366,8 @@ int main(void) {
         cmocka_unit_test(a_locked_page_stays_locked_on_one_cpu),
         cmocka_unit_test(the_order_is_checked),
         cmocka_unit_test(every_rank_has_a_name),
+        cmocka_unit_test(holds_are_counted_by_kind_of_lock),
+        cmocka_unit_test(waiting_and_handing_over_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

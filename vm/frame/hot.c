@@ -159,10 +159,6 @@ static inline void note_peaks(struct vm_machine *machine) {
 
 /* ---------------------------------------------------------------- taking */
 
-static inline unsigned this_cpu(const struct vm_machine *machine) {
-    return machine->smp ? machine->port->cpu(machine->port) : 0;
-}
-
 enum purpose { DATA, COLD_DATA, TABLE };
 enum reserve { KEEP_RESERVE, USE_RESERVE };
 
@@ -197,7 +193,7 @@ static inline struct vm_page *take_from_zone(struct vm_machine *machine, struct 
 
 static inline struct vm_page *take(struct vm_machine *machine, enum purpose purpose,
                                    enum reserve reserve) {
-    unsigned cpu = this_cpu(machine);
+    unsigned cpu = vm_cpu_number(machine);
     for (unsigned n = 0; n < machine->node_count; n++) {
         struct vm_node *node = &machine->nodes[n];
         for (unsigned z = 0; z < node->zone_count; z++) {
@@ -220,8 +216,8 @@ static uint64_t ask_for_frames(struct vm_machine *machine) {
     if (!machine->shortage || cpu->in_shortage)
         return 0;
     cpu->in_shortage = true;
-    uint64_t freed =
-        machine->shortage(machine, machine->nodes[0].zones[0].cpu[this_cpu(machine)].hot.batch);
+    uint64_t freed = machine->shortage(
+        machine, machine->nodes[0].zones[0].cpu[vm_cpu_number(machine)].hot.batch);
     cpu->in_shortage = false;
     return freed;
 }
@@ -281,7 +277,7 @@ static inline void check_unused(struct vm_machine *machine, const struct vm_page
 
 static void free_frames_of_zone(struct vm_machine *machine, struct vm_zone *zone,
                                 struct vm_page *const *pages, unsigned n) {
-    unsigned cpu = this_cpu(machine);
+    unsigned cpu = vm_cpu_number(machine);
     struct vm_hot_list *list =
         machine->cpus[cpu].in_shortage ? &zone->cpu[cpu].cold : &zone->cpu[cpu].hot;
 
@@ -363,5 +359,5 @@ void vm_frame_free_table(struct vm_machine *machine, struct vm_page *page) {
     page->rmap = 0;
     vm_sum_subtract(machine, &machine->tables, 1);
     vm_fetch_add(machine, &zone->free_frames, 1);
-    put_listed(machine, zone, &zone->cpu[this_cpu(machine)].tables, page);
+    put_listed(machine, zone, &zone->cpu[vm_cpu_number(machine)].tables, page);
 }

@@ -205,10 +205,10 @@ static bool follow_name(struct vm_area_walk *walk) {
 /* A direct page has one entry. If it is not there, the page is just moving to another area, or a
  * fork has made it indirect: then its name has changed, or will at once. */
 static void walk_anonymous(struct vm_area_walk *walk) {
-    while (follow_name(walk) && walk->machine->smp && walk->kind != VM_WALK_TRY &&
+    while (follow_name(walk) && walk->machine->config.cpus > 1 && walk->kind != VM_WALK_TRY &&
            walk->kept == 0 && vm_page_mapcount(walk->page) > 0)
         walk->machine->port->relax(walk->machine->port);
-    if (walk->machine->smp && walk->kept == 0 && vm_page_mapcount(walk->page) > 0)
+    if (walk->machine->config.cpus > 1 && walk->kept == 0 && vm_page_mapcount(walk->page) > 0)
         walk->walked = VM_WALKED_SOME;
 }
 

@@ -110,7 +110,7 @@ enum vm_step vm_rmap_try_area(struct vm_machine *machine, struct vm_area *area,
 static bool found_all(const struct vm_area_walk *walk) {
     uint32_t mappings = vm_page_mapcount(walk->page);
 
-    if (walk->kind != VM_WALK_TRY && walk->machine->smp)
+    if (walk->kind != VM_WALK_TRY && walk->machine->config.cpus > 1)
         return mappings == 0;
     return walk->kept >= mappings;
 }

@@ -176,7 +176,8 @@ static enum vm_step show(const struct vm_mapping *mapping, void *context) {
 
 /* Nothing is left to find. Where others may map and unmap meanwhile, the count does not tell. */
 static bool done(const struct vm_machine *machine, const struct search *search) {
-    return search->stopped || (!machine->smp && search->kept >= vm_page_mapcount(search->page));
+    return search->stopped ||
+           (machine->config.cpus == 1 && search->kept >= vm_page_mapcount(search->page));
 }
 
 static bool may_hold(const struct vm_area *area, const struct vm_page *page) {
