@@ -204,7 +204,8 @@ enum vm_advice {
 };
 
 /* => VM_ENOMEM on a hole: the mapped parts have been advised all the same, as in Linux. VM_EINVAL for
- * an area that does not take the advice: the areas before it have been advised. */
+ * an area that does not take the advice, VM_EAGAIN for one that cannot be split: the areas before it
+ * have been advised. */
 int vm_madvise(struct vm_space *space, uint64_t address, uint64_t length, enum vm_advice advice);
 
 /* Both => VM_ENOMEM on a hole. mlock faults every page in. */

@@ -175,13 +175,20 @@ static bool is_touch(const struct random_op *op) {
            op->kind == RANDOM_FAULT;
 }
 
+/* Advice that a later fork obeys: no check of areas and contents tells yet what became of it. */
+static bool advised_half_way(const struct play_state *state, const struct random_op *op, int result,
+                             uint64_t areas_before) {
+    return op->kind == RANDOM_ADVISE && result == VM_EAGAIN && areas_of(state, op) != areas_before;
+}
+
 /* A call has failed for want of memory. How far one came that stops half-way is not told by its
  * result: if the model has guessed wrong, it retires. */
 static void judge_half_way(struct play_state *state, const struct random_op *op, int result,
                            uint64_t areas_before) {
     if (may_stop_half_way(op)) {
         if (plan_is_tight(state->request->plan) && state->player->model &&
-            player_check(state->player, state->step + 1) == PLAY_DIFFERENT)
+            (advised_half_way(state, op, result, areas_before) ||
+             player_check(state->player, state->step + 1) == PLAY_DIFFERENT))
             retire_model(state);
     } else if (areas_of(state, op) != areas_before) {
         fail(state, FAILURE_HALF_WAY, "%s fails with \"%s\" and has changed areas all the same",
