@@ -42,7 +42,7 @@ section() {
     rm -f "$results.part"
 }
 
-for name in fork touch map rmap designs records; do
+for name in fork touch map reclaim rmap designs records; do
     [ -x "$build/bench/bench-$name" ] || {
         echo "objrmap: there is no $build/bench/bench-$name: build it first, with \`make bench\`" >&2
         exit 1
@@ -52,6 +52,7 @@ done
 section "fork, exit, munmap: ns per page" "$build/bench/bench-fork" $json $large
 section "touches and faults: ns per page" "$build/bench/bench-touch" $json $large
 section "mapping calls: ns" "$build/bench/bench-map" $json
+section "reclaim from many processes: ns" "$build/bench/bench-reclaim" $json $large
 section "who maps this page?" "$build/bench/bench-rmap" $json
 section "who maps this page? in instructions" "$here/instructions.sh" $json "$build"
 section "what designs pay for" "$build/bench/bench-designs" $json
