@@ -13,7 +13,10 @@
 #define DEFAULT_AREA_LIMIT   65530
 #define DEFAULT_STACK_LIMIT  (UINT64_C(8) << 20)
 #define DEFAULT_FAULT_AROUND 16
+#define DEFAULT_SWAPPINESS   60
 #define FRAMES_MIN           64
+#define NODE_FRAMES_MIN      32
+#define LOW_FRAMES_MIN       16
 #define SWAP_PAGES_MAX       (UINT64_C(1) << 31)
 
 static int design_init(struct vm_machine *machine) {
@@ -60,6 +63,13 @@ static const char *config_fault(const struct vm_machine_config *config) {
         return "port: cpu, relax, wait and wake are needed for more than one CPU";
     if (config->frames < FRAMES_MIN || config->frames > VM_FRAMES_MAX)
         return "frames: from 64 to 2^30";
+    if (config->nodes > VM_NODES_MAX || config->nodes * NODE_FRAMES_MIN > config->frames)
+        return "nodes: at most 16, with at least 32 frames each";
+    if (config->low_frames &&
+        (config->low_frames < LOW_FRAMES_MIN || config->low_frames > config->frames))
+        return "low_frames: 0, or from 16 to all frames";
+    if (config->swappiness > 100 && config->swappiness != VM_SWAPPINESS_NONE)
+        return "swappiness: at most 100, or VM_SWAPPINESS_NONE";
     if (config->swap_pages > SWAP_PAGES_MAX)
         return "swap_pages: at most 2^31";
     if (config->swap_pages && !config->swap)
@@ -84,6 +94,12 @@ static const char *config_fault(const struct vm_machine_config *config) {
 static void fill_in_defaults(struct vm_machine_config *config) {
     if (!config->cpus)
         config->cpus = 1;
+    if (!config->nodes)
+        config->nodes = 1;
+    if (!config->swappiness)
+        config->swappiness = DEFAULT_SWAPPINESS;
+    else if (config->swappiness == VM_SWAPPINESS_NONE)
+        config->swappiness = 0;
     if (!config->design)
         config->design = DEFAULT_DESIGN;
     if (!config->area_limit)

@@ -27,6 +27,8 @@ struct vm_page;
 struct vm_section;
 struct vm_swap;
 struct vm_table;
+struct vm_zone;
+struct vm_zonelist;
 
 /* Links of a doubly linked ring whose head is such a link, too. */
 struct vm_link {
@@ -52,16 +54,19 @@ struct vm_machine {
     struct vm_section
         *sections; /* descriptors, by 64 MiB of frames; a section's are made on demand */
     uint32_t section_count;
-    struct vm_node *nodes; /* VM_RANK_ZONE, VM_RANK_LRU inside */
-    unsigned node_count;
+    struct vm_node *nodes;
+    struct vm_zone *zones; /* in the order of frames; VM_RANK_ZONE, VM_RANK_LRU inside */
+    unsigned node_count, zone_count;
     struct vm_cache *descriptor_cache;
     struct vm_page *zero_page; /* reads of untouched anonymous memory; never counted */
     struct vm_cache *caches;   /* all caches, newest first: VM_RANK_CACHE */
     struct vm_lock caches_lock;
     _Atomic uint64_t cost_live[4], cost_peak[4]; /* bytes by enum vm_cost */
 
-    /* Called by frame/ when no frame is free: frees some, or returns 0. Set by reclaim/. */
-    uint64_t (*shortage)(struct vm_machine *machine, uint64_t frames);
+    /* Called by frame/ when these zones run out of frames: frees some there, or returns 0. Set by
+     * reclaim/. */
+    uint64_t (*shortage)(struct vm_machine *machine, const struct vm_zonelist *zones,
+                         uint64_t frames);
 
     /* space/ */
     struct vm_link spaces; /* VM_RANK_MACHINE */

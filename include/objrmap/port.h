@@ -71,6 +71,13 @@ struct vm_port {
      */
     void (*preempt)(struct vm_port *port);
 
+    /*
+     * This node is low on free frames, and so is every other that could help it out: have some
+     * thread call vm_reclaim_node(), soon. Told once until that call ends. Sleeping locks are held:
+     * must not sleep. NULL: calls that find no frame reclaim themselves, and only they.
+     */
+    void (*wake_reclaim)(struct vm_port *port, unsigned node);
+
     /* An invariant is broken and going on would lose data. Must not return. */
     void (*panic)(struct vm_port *port, const char *file, int line, const char *what);
 };

@@ -62,6 +62,19 @@ struct vm_stats {
 
 void vm_stats_read(const struct vm_machine *machine, struct vm_stats *stats);
 
+/* Frames that are alike: of one node, and all below config.low_frames or none. */
+struct vm_zone_view {
+    const char *name; /* "normal"; with low_frames "low" or "high" */
+    unsigned node;
+    uint64_t first_frame, frames, free;
+    uint64_t min, low, high;   /* watermarks: calls reclaim at min, the node's thread low to high */
+    uint64_t active, inactive; /* pages on its lists */
+};
+
+/* In the order of frame numbers. */
+void vm_zone_each(const struct vm_machine *machine,
+                  void (*visit)(const struct vm_zone_view *zone, void *context), void *context);
+
 /* A kind of record that the library keeps, and what it costs now and cost at most. */
 enum vm_cost { VM_COST_RMAP, VM_COST_AREAS, VM_COST_DESCRIPTORS, VM_COST_OTHER };
 

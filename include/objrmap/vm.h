@@ -76,9 +76,20 @@ enum vm_nonlinear {
     VM_NONLINEAR_CHAIN,     /* the design lists the page's entries */
 };
 
+#define VM_SWAPPINESS_NONE UINT32_MAX
+
 struct vm_machine_config {
     struct vm_port *port; /* borrowed; outlives the machine */
     uint64_t frames;      /* memory, in pages; at least 64 */
+    /* Frames are dealt out to nodes evenly, in order; CPU c is of node c % nodes, and takes frames of
+     * its own node first. 0 means 1; at most 16, and at least 32 frames for each. */
+    unsigned nodes;
+    /* Frames below this number are low memory: page tables lie nowhere else, and other pages only
+     * when the node has no high memory to spare. 0: all memory is alike. Else at least 16. */
+    uint64_t low_frames;
+    /* How readily reclaim takes pages out of page tables, 1..100, as opposed to cached ones that
+     * nobody maps. 0 means 60; VM_SWAPPINESS_NONE: only when nothing else is left. */
+    unsigned swappiness;
     enum vm_contents contents;
     unsigned cpus;          /* 1..64; 0 means 1 */
     const char *design;     /* a name of vm_design_each(); NULL: "anon-vma" */
@@ -105,6 +116,12 @@ void vm_machine_destroy(struct vm_machine *machine);
 
 /* Takes up to `frames` frames away from whoever uses them least. Returns how many were freed. */
 uint64_t vm_reclaim(struct vm_machine *machine, uint64_t frames);
+
+/*
+ * What a node's reclaim thread does when port->wake_reclaim() has woken it: frees frames until each
+ * zone of the node stands at its high watermark, or nothing more can be freed. Returns how many.
+ */
+uint64_t vm_reclaim_node(struct vm_machine *machine, unsigned node);
 
 /* ---------------------------------------------------------------- objects */
 

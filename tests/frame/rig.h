@@ -66,9 +66,16 @@ static inline void rig_panic(struct vm_port *port, const char *file, int line, c
     (setjmp(*((rig)->panic_to = &(jmp_buf){ 0 })) ? ((rig)->panic_to = NULL, true)                 \
                                                   : ((statement), (rig)->panic_to = NULL, false))
 
-static inline struct rig *rig_create(uint64_t frames, enum vm_contents contents, unsigned cpus) {
+struct rig_shape {
+    uint64_t frames; /* 0: vm_frames_init() is the test's to call */
+    unsigned cpus, nodes;
+    uint64_t low_frames;
+    enum vm_contents contents;
+};
+
+static inline struct rig *rig_create_shaped(struct rig_shape shape) {
     struct rig *rig = calloc(1, sizeof(*rig));
-    posix_port_init(&rig->posix, cpus);
+    posix_port_init(&rig->posix, shape.cpus);
     rig->allocate = rig->posix.port.allocate;
     rig->release = rig->posix.port.release;
     rig->panic = rig->posix.port.panic;
@@ -80,14 +87,21 @@ static inline struct rig *rig_create(uint64_t frames, enum vm_contents contents,
     rig->machine->port = &rig->posix.port;
     rig->machine->config = (struct vm_machine_config){
         .port = &rig->posix.port,
-        .frames = frames,
-        .contents = contents,
-        .cpus = cpus,
+        .frames = shape.frames,
+        .contents = shape.contents,
+        .cpus = shape.cpus,
+        .nodes = shape.nodes,
+        .low_frames = shape.low_frames,
     };
-    rig->machine->smp = cpus > 1;
-    if (frames)
+    rig->machine->smp = shape.cpus > 1;
+    if (shape.frames)
         assert_int_equal(vm_frames_init(rig->machine), VM_OK);
     return rig;
+}
+
+static inline struct rig *rig_create(uint64_t frames, enum vm_contents contents, unsigned cpus) {
+    return rig_create_shaped(
+        (struct rig_shape){ .frames = frames, .contents = contents, .cpus = cpus, .nodes = 1 });
 }
 
 static inline void rig_destroy(struct rig *rig) {

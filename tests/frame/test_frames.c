@@ -194,7 +194,9 @@ static struct {
     unsigned calls, depth, deepest;
 } hoard;
 
-static uint64_t give_up_one(struct vm_machine *machine, uint64_t frames) {
+static uint64_t give_up_one(struct vm_machine *machine, const struct vm_zonelist *zones,
+                            uint64_t frames) {
+    (void)zones;
     (void)frames;
     hoard.calls++;
     if (++hoard.depth > hoard.deepest)
@@ -217,7 +219,7 @@ static void shortage_is_asked_once_at_a_time(void **state) {
         hoard.kept[hoard.count++] = vm_frame_alloc(machine, VM_FRAME_AS_IS);
     machine->shortage = give_up_one;
     unsigned got = 0;
-    while (vm_frames_free(machine) > zone_of(rig)->watermark_min) {
+    while (vm_frames_free(machine) > zone_of(rig)->watermark[VM_WATERMARK_MIN]) {
         assert_non_null(vm_frame_alloc(machine, VM_FRAME_AS_IS));
         got++;
     }
@@ -227,7 +229,7 @@ static void shortage_is_asked_once_at_a_time(void **state) {
         assert_non_null(vm_frame_alloc(machine, VM_FRAME_AS_IS));
     assert_int_equal(hoard.calls, 10);
     assert_int_equal(hoard.deepest, 1);
-    assert_int_equal(vm_frames_free(machine), zone_of(rig)->watermark_min);
+    assert_int_equal(vm_frames_free(machine), zone_of(rig)->watermark[VM_WATERMARK_MIN]);
     /* Nothing more can be freed: the reserve goes, too. */
     for (int i = 0; i < 3; i++)
         assert_non_null(vm_frame_alloc(machine, VM_FRAME_AS_IS));

@@ -33,6 +33,7 @@ static uint64_t count_block(const struct vm_machine *machine, const struct vm_zo
     census->free += frames;
     for (uint64_t i = 0; i < frames; i++) {
         const struct vm_page *page = vm_page_of(machine, frame + i);
+        census->differences += vm_page_zone(machine, page) != zone;
         census->differences += vm_page_counts(page) != 0 || page->owner || page->rmap ||
                                (i && vm_page_is(page, (1u << VM_PAGE_FLAG_BITS) - 1));
     }
@@ -136,8 +137,7 @@ static uint64_t check_zone(const struct vm_machine *machine, const struct vm_zon
 
 uint64_t vm_frames_check(struct vm_machine *machine) {
     uint64_t differences = 0;
-    for (unsigned n = 0; n < machine->node_count; n++)
-        for (unsigned z = 0; z < machine->nodes[n].zone_count; z++)
-            differences += check_zone(machine, &machine->nodes[n].zones[z]);
+    for (unsigned z = 0; z < machine->zone_count; z++)
+        differences += check_zone(machine, &machine->zones[z]);
     return differences;
 }

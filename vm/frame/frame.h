@@ -19,8 +19,8 @@
 enum vm_lru_list { VM_LRU_INACTIVE, VM_LRU_ACTIVE, VM_LRU_LISTS };
 
 struct vm_lru {
-    uint32_t head, tail; /* frame numbers; new pages enter at the head */
-    uint64_t pages;
+    uint32_t head, tail;    /* frame numbers; new pages enter at the head */
+    _Atomic uint64_t pages; /* changed under the lock, read by anyone */
 };
 
 /* A CPU's own free frames of a zone, linked through next and previous; touched by that CPU only.
@@ -31,16 +31,29 @@ struct vm_hot_list {
     uint32_t count, low, high, batch;
 };
 
+enum vm_zone_kind { VM_ZONE_NORMAL, VM_ZONE_LOW, VM_ZONE_HIGH };
+
+/* How many frames a zone keeps: an allocation goes down to one of these marks and no further. */
+enum vm_watermark {
+    VM_WATERMARK_NONE, /* for reclaim itself, and when nothing can be freed */
+    VM_WATERMARK_MIN,  /* below, calls that allocate reclaim first */
+    VM_WATERMARK_LOW,  /* below, the node's reclaim thread is woken */
+    VM_WATERMARK_HIGH, /* ... and has done enough */
+    VM_WATERMARKS,
+};
+
 struct vm_zone {
     struct vm_node *node;
+    enum vm_zone_kind kind;
     uint64_t first_frame, frames;
+    uint64_t watermark[VM_WATERMARKS];
+    uint64_t for_tables; /* low memory: kept beyond that from pages that could lie elsewhere */
 
     struct vm_lock lock;            /* VM_RANK_ZONE */
     uint32_t free_heads[VM_ORDERS]; /* doubly linked through next and previous */
     uint64_t free_blocks[VM_ORDERS];
     uint64_t untouched; /* frames from here to the zone's end have never been free blocks yet */
     _Atomic uint64_t free_frames; /* all free frames, those on CPUs' lists included */
-    uint64_t watermark_min, watermark_low, watermark_high;
 
     struct vm_lock lru_lock; /* VM_RANK_LRU */
     struct vm_lru lru[VM_LRU_LISTS];
@@ -50,12 +63,23 @@ struct vm_zone {
     } cpu[VM_CPUS_MAX];
 };
 
-#define VM_ZONES_PER_NODE                                                                          \
-    3 /* a node may have a low zone, a normal one, and one out of direct reach */
+#define VM_NODES_MAX 16
+#define VM_ZONES_MAX (VM_NODES_MAX + 1) /* low memory may end inside one node */
+
+/* Zones in the order in which an allocation tries them. */
+struct vm_zonelist {
+    struct vm_zone *zones[VM_ZONES_MAX];
+    unsigned count;
+};
 
 struct vm_node {
-    struct vm_zone zones[VM_ZONES_PER_NODE];
+    struct vm_zone *zones; /* of machine->zones */
     unsigned zone_count;
+    struct vm_zonelist data;   /* its own zones first, then the next nodes'; high before low */
+    struct vm_zonelist tables; /* the same without high memory */
+    struct vm_zonelist own;    /* its own alone */
+    _Atomic uint32_t
+        woken; /* port->wake_reclaim() has been told, and vm_reclaim_node() not ended */
 };
 
 /* Sets up frames, zones, sections, the zero page. => VM_ENOMEM. Tear-down frees all of it. */
@@ -69,11 +93,16 @@ enum vm_frame_want {
 };
 
 /*
- * A frame with one reference, no flags but its section, no owner, index 0, rmap 0, swap 0. When
- * free frames run short it asks machine->shortage() for more first, so reclaim may run inside:
- * => no spinning lock is held.  Returns NULL when nothing can be freed.
+ * A frame with one reference, no flags but its section, no owner, index 0, rmap 0, swap 0; of the
+ * CPU's own node if it has one to spare. When free frames run short it asks machine->shortage() for
+ * more first, so reclaim may run inside: => no spinning lock is held.  Returns NULL when nothing
+ * can be freed.
  */
 struct vm_page *vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want want);
+
+/* The same of this node alone. Reclaims nothing: NULL when the node is down to its minimum. */
+struct vm_page *vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
+                                  enum vm_frame_want want);
 
 /* A zeroed frame for a page table, contents kept on every machine. NULL as above. */
 struct vm_page *vm_frame_alloc_table(struct vm_machine *machine);
@@ -113,7 +142,24 @@ void vm_frame_copy(struct vm_machine *machine, struct vm_page *to, const struct 
 
 static inline struct vm_zone *vm_page_zone(const struct vm_machine *machine,
                                            const struct vm_page *page) {
-    return machine->sections[vm_page_flags(page) >> VM_PAGE_FLAG_BITS].zone;
+    const struct vm_section *section = &machine->sections[vm_page_flags(page) >> VM_PAGE_FLAG_BITS];
+    struct vm_zone *zone = section->zone;
+    if (section->mixed)
+        while (vm_page_frame(machine, page) >= zone->first_frame + zone->frames)
+            zone++;
+    return zone;
+}
+
+static inline unsigned vm_page_node(const struct vm_machine *machine, const struct vm_page *page) {
+    return (unsigned)(vm_page_zone(machine, page)->node - machine->nodes);
+}
+
+static inline uint64_t vm_zone_free(const struct vm_zone *zone) {
+    return atomic_load_explicit(&zone->free_frames, memory_order_relaxed);
+}
+
+static inline uint64_t vm_lru_pages(const struct vm_zone *zone, enum vm_lru_list list) {
+    return atomic_load_explicit(&zone->lru[list].pages, memory_order_relaxed);
 }
 
 /* ---- LRU lists; all take the zone's lru_lock. A page is LISTED on at most one list. */

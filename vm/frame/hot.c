@@ -8,9 +8,11 @@
  * for long, and the hot list's are worth more. A freed page table is all zeroes and waits for the
  * next one, which then needs no clearing.
  *
- * Who finds a zone at its lower watermark asks for reclaim first. Reclaim allocates, too: for that,
- * and when nothing could be freed, frames go down to the last one. A CPU whose zone has nothing
- * left gives its own lists back and looks again, so a machine of 64 frames uses all 64.
+ * Zones are tried in the order of the node's list: first for one above its low watermark; if there
+ * is none the nodes' reclaim threads are woken, and min will do. Who finds all at min asks for
+ * reclaim first. Reclaim allocates, too: for that, and when nothing could be freed, frames go down to
+ * the last one. A CPU whose zone has nothing left gives its own lists back and looks again, so a
+ * machine of 64 frames uses all 64.
  */
 #include "vm/frame/zone.h"
 #include "vm/memory.h"
@@ -116,10 +118,9 @@ static void drain_cpu(struct vm_machine *machine, struct vm_zone *zone, unsigned
 }
 
 void vm_frames_drain(struct vm_machine *machine) {
-    for (unsigned n = 0; n < machine->node_count; n++)
-        for (unsigned z = 0; z < machine->nodes[n].zone_count; z++)
-            for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
-                drain_cpu(machine, &machine->nodes[n].zones[z], cpu);
+    for (unsigned z = 0; z < machine->zone_count; z++)
+        for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
+            drain_cpu(machine, &machine->zones[z], cpu);
 }
 
 /* ---------------------------------------------------------------- counting */
@@ -130,9 +131,8 @@ static inline uint64_t load(const _Atomic uint64_t *word) {
 
 static inline uint64_t free_frames(const struct vm_machine *machine) {
     uint64_t sum = 0;
-    for (unsigned n = 0; n < machine->node_count; n++)
-        for (unsigned z = 0; z < machine->nodes[n].zone_count; z++)
-            sum += load(&machine->nodes[n].zones[z].free_frames);
+    for (unsigned z = 0; z < machine->zone_count; z++)
+        sum += load(&machine->zones[z].free_frames);
     return sum;
 }
 
@@ -160,7 +160,6 @@ static inline void note_peaks(struct vm_machine *machine) {
 /* ---------------------------------------------------------------- taking */
 
 enum purpose { DATA, COLD_DATA, TABLE };
-enum reserve { KEEP_RESERVE, USE_RESERVE };
 
 static inline struct vm_page *take_listed(struct vm_machine *machine, struct vm_zone *zone,
                                           struct vm_hot_list *list) {
@@ -191,70 +190,117 @@ static inline struct vm_page *take_from_zone(struct vm_machine *machine, struct 
     return page;
 }
 
-static inline struct vm_page *take(struct vm_machine *machine, enum purpose purpose,
-                                   enum reserve reserve) {
+static inline uint64_t frames_to_leave(const struct vm_zone *zone, enum purpose purpose,
+                                       enum vm_watermark mark) {
+    uint64_t for_tables = purpose == TABLE || mark == VM_WATERMARK_NONE ? 0 : zone->for_tables;
+    return zone->watermark[mark] + for_tables;
+}
+
+/* From the first of the zones that is above the mark. */
+static inline struct vm_page *take(struct vm_machine *machine, const struct vm_zonelist *zones,
+                                   enum purpose purpose, enum vm_watermark mark) {
     unsigned cpu = vm_cpu_number(machine);
-    for (unsigned n = 0; n < machine->node_count; n++) {
-        struct vm_node *node = &machine->nodes[n];
-        for (unsigned z = 0; z < node->zone_count; z++) {
-            struct vm_zone *zone = &node->zones[z];
-            if (reserve == KEEP_RESERVE && load(&zone->free_frames) <= zone->watermark_min)
-                continue;
-            struct vm_page *page = take_from_zone(machine, zone, cpu, purpose);
-            if (!page)
-                continue;
-            vm_fetch_add(machine, &zone->free_frames, (uint64_t)0 - 1);
-            return page;
-        }
+    for (unsigned i = 0; i < zones->count; i++) {
+        struct vm_zone *zone = zones->zones[i];
+        if (load(&zone->free_frames) <= frames_to_leave(zone, purpose, mark))
+            continue;
+        struct vm_page *page = take_from_zone(machine, zone, cpu, purpose);
+        if (!page)
+            continue;
+        vm_fetch_add(machine, &zone->free_frames, (uint64_t)0 - 1);
+        return page;
     }
     return NULL;
 }
 
+static void wake_reclaim(struct vm_machine *machine, struct vm_node *node) {
+    if (atomic_load_explicit(&node->woken, memory_order_relaxed) ||
+        atomic_exchange_explicit(&node->woken, 1, memory_order_acq_rel))
+        return;
+    machine->port->wake_reclaim(machine->port, (unsigned)(node - machine->nodes));
+}
+
+/* All of these zones are low. */
+static void wake_nodes(struct vm_machine *machine, const struct vm_zonelist *zones) {
+    if (!machine->port->wake_reclaim)
+        return;
+    for (unsigned i = 0; i < zones->count; i++)
+        wake_reclaim(machine, zones->zones[i]->node);
+}
+
 /* 0 also when this CPU is freeing frames already. */
-static uint64_t ask_for_frames(struct vm_machine *machine) {
+static uint64_t ask_for_frames(struct vm_machine *machine, const struct vm_zonelist *zones) {
     struct vm_cpu *cpu = vm_this_cpu(machine);
     if (!machine->shortage || cpu->in_shortage)
         return 0;
     cpu->in_shortage = true;
-    uint64_t freed = machine->shortage(
-        machine, machine->nodes[0].zones[0].cpu[vm_cpu_number(machine)].hot.batch);
+    uint64_t freed =
+        machine->shortage(machine, zones, zones->zones[0]->cpu[vm_cpu_number(machine)].hot.batch);
     cpu->in_shortage = false;
     return freed;
 }
 
 /* Other CPUs may take what was freed for us, so it may need several turns while there is progress. */
-static struct vm_page *take_scarce(struct vm_machine *machine, enum purpose purpose) {
+static struct vm_page *take_scarce(struct vm_machine *machine, const struct vm_zonelist *zones,
+                                   enum purpose purpose) {
     for (;;) {
-        uint64_t freed = ask_for_frames(machine);
-        struct vm_page *page = take(machine, purpose, USE_RESERVE);
+        uint64_t freed = ask_for_frames(machine, zones);
+        struct vm_page *page = take(machine, zones, purpose, VM_WATERMARK_NONE);
         if (page || !freed)
             return page;
     }
 }
 
-static inline struct vm_page *take_frame(struct vm_machine *machine, enum purpose purpose) {
+static inline struct vm_page *
+take_above_min(struct vm_machine *machine, const struct vm_zonelist *zones, enum purpose purpose) {
+    struct vm_page *page = take(machine, zones, purpose, VM_WATERMARK_LOW);
+    if (page)
+        return page;
+    wake_nodes(machine, zones);
+    return take(machine, zones, purpose, VM_WATERMARK_MIN);
+}
+
+static inline struct vm_node *this_node(const struct vm_machine *machine) {
+    return &machine
+                ->nodes[machine->node_count > 1 ? vm_cpu_number(machine) % machine->node_count : 0];
+}
+
+static inline struct vm_page *take_frame(struct vm_machine *machine,
+                                         const struct vm_zonelist *zones, enum purpose purpose) {
     VM_ASSERT_INTERNAL(machine, vm_may_sleep(machine));
-    struct vm_page *page = take(machine, purpose, KEEP_RESERVE);
-    if (!page)
-        page = take_scarce(machine, purpose);
-    if (page) {
-        atomic_store_explicit(&page->counts, VM_ONE_REFERENCE, memory_order_relaxed);
-        page->swap = 0;
-    }
-    return page;
+    struct vm_page *page = take_above_min(machine, zones, purpose);
+    return page ? page : take_scarce(machine, zones, purpose);
 }
 
 /* ---------------------------------------------------------------- frames */
 
-struct vm_page *vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want want) {
-    struct vm_page *page = take_frame(machine, want == VM_FRAME_COLD ? COLD_DATA : DATA);
+static inline enum purpose purpose_of(enum vm_frame_want want) {
+    return want == VM_FRAME_COLD ? COLD_DATA : DATA;
+}
+
+static inline struct vm_page *begin_life(struct vm_machine *machine, struct vm_page *page,
+                                         enum vm_frame_want want) {
     if (!page)
         return NULL;
+    atomic_store_explicit(&page->counts, VM_ONE_REFERENCE, memory_order_relaxed);
+    page->swap = 0;
     vm_page_reset_flags(page, 0);
     note_peaks(machine);
     if (want == VM_FRAME_ZEROED)
         vm_frame_zero(machine, page, 0, VM_PAGE_SIZE);
     return page;
+}
+
+struct vm_page *vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want want) {
+    const struct vm_zonelist *zones = &this_node(machine)->data;
+    return begin_life(machine, take_frame(machine, zones, purpose_of(want)), want);
+}
+
+struct vm_page *vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
+                                  enum vm_frame_want want) {
+    VM_ASSERT(machine, node < machine->node_count);
+    const struct vm_zonelist *zones = &machine->nodes[node].own;
+    return begin_life(machine, take_above_min(machine, zones, purpose_of(want)), want);
 }
 
 /* => the zone's free_frames has counted it: else a CPU that takes it from the zone could get below 0 */
@@ -339,10 +385,12 @@ static inline void check_zero(struct vm_machine *machine, const struct vm_page *
 }
 
 struct vm_page *vm_frame_alloc_table(struct vm_machine *machine) {
-    struct vm_page *page = take_frame(machine, TABLE);
+    struct vm_page *page = take_frame(machine, &this_node(machine)->tables, TABLE);
     if (!page)
         return NULL;
     check_zero(machine, page);
+    atomic_store_explicit(&page->counts, VM_ONE_REFERENCE, memory_order_relaxed);
+    page->swap = 0;
     vm_page_reset_flags(page, VM_PAGE_TABLE);
     vm_sum_add(machine, &machine->tables, &machine->tables_peak, 1);
     note_peaks(machine);

@@ -13,6 +13,12 @@ static enum vm_lru_list list_of(const struct vm_page *page) {
     return vm_page_is(page, VM_PAGE_ACTIVE) ? VM_LRU_ACTIVE : VM_LRU_INACTIVE;
 }
 
+/* => lru_lock held */
+static void count(struct vm_lru *list, uint64_t n) {
+    uint64_t pages = atomic_load_explicit(&list->pages, memory_order_relaxed);
+    atomic_store_explicit(&list->pages, pages + n, memory_order_relaxed);
+}
+
 static void link_head(struct vm_machine *machine, struct vm_lru *list, struct vm_page *page) {
     uint32_t frame = (uint32_t)vm_page_frame(machine, page);
     page->previous = VM_NO_LINK;
@@ -22,7 +28,7 @@ static void link_head(struct vm_machine *machine, struct vm_lru *list, struct vm
     else
         list->tail = frame;
     list->head = frame;
-    list->pages++;
+    count(list, 1);
 }
 
 static void link_tail(struct vm_machine *machine, struct vm_lru *list, struct vm_page *page) {
@@ -34,7 +40,7 @@ static void link_tail(struct vm_machine *machine, struct vm_lru *list, struct vm
     else
         list->head = frame;
     list->tail = frame;
-    list->pages++;
+    count(list, 1);
 }
 
 static void unlink_page(struct vm_machine *machine, struct vm_lru *list, struct vm_page *page) {
@@ -46,7 +52,7 @@ static void unlink_page(struct vm_machine *machine, struct vm_lru *list, struct 
         vm_page_of(machine, page->next)->previous = page->previous;
     else
         list->tail = page->previous;
-    list->pages--;
+    count(list, (uint64_t)0 - 1);
 }
 
 /* => lru_lock held */

@@ -6,8 +6,9 @@
  * moves up when no free block is left, by one block of the largest order, and a section gets its
  * descriptors when the mark enters it. So a machine costs what it has used at most.
  *
- * Today there is one node of one zone. Whoever looks for a frame goes through all there are, and a
- * zone consists of whole sections, so that a page finds its zone through its section.
+ * Nodes divide the frames evenly, in order. A node is one zone, or two where low memory ends inside
+ * it. A page finds its zone through its section; where zones meet inside a section, that one is
+ * described at once, for the zones' locks do not keep two zones from describing it twice.
  */
 #include "vm/frame/cache.h"
 #include "vm/frame/zone.h"
@@ -78,24 +79,105 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most) {
 /* The marks of Linux 2.5, with a smaller floor: a machine of 64 frames must be able to run. */
 static void set_watermarks(struct vm_zone *zone) {
     uint64_t min = clamp(zone->frames / 128, 4, 255);
-    zone->watermark_min = min < zone->frames / 16 ? min : zone->frames / 16;
-    zone->watermark_low = 2 * zone->watermark_min;
-    zone->watermark_high = 3 * zone->watermark_min;
+    if (min > zone->frames / 16)
+        min = zone->frames / 16;
+    for (unsigned mark = VM_WATERMARK_NONE; mark < VM_WATERMARKS; mark++)
+        zone->watermark[mark] = mark * min;
 }
 
-static void zone_init(struct vm_node *node, struct vm_zone *zone, uint64_t first, uint64_t frames,
-                      unsigned cpus) {
+/* So much of low memory, for each frame of high memory that tables may map, is kept for tables. */
+#define HIGH_FRAMES_PER_TABLE 32
+
+static uint64_t frames_for_tables(const struct vm_machine *machine, const struct vm_zone *zone) {
+    uint64_t high = machine->config.frames - machine->config.low_frames;
+    uint64_t most = zone->frames / 4;
+    return high / HIGH_FRAMES_PER_TABLE < most ? high / HIGH_FRAMES_PER_TABLE : most;
+}
+
+static enum vm_zone_kind kind_at(const struct vm_machine *machine, uint64_t frame) {
+    if (!machine->config.low_frames)
+        return VM_ZONE_NORMAL;
+    return frame < machine->config.low_frames ? VM_ZONE_LOW : VM_ZONE_HIGH;
+}
+
+static void add_zone(struct vm_machine *machine, struct vm_node *node, uint64_t first,
+                     uint64_t end) {
+    struct vm_zone *zone = &machine->zones[machine->zone_count++];
+    if (!node->zones)
+        node->zones = zone;
+    node->zone_count++;
     zone->node = node;
+    zone->kind = kind_at(machine, first);
     zone->first_frame = zone->untouched = first;
-    zone->frames = frames;
-    atomic_init(&zone->free_frames, frames);
+    zone->frames = end - first;
+    atomic_init(&zone->free_frames, zone->frames);
     for (unsigned order = 0; order < VM_ORDERS; order++)
         zone->free_heads[order] = VM_NO_LINK;
     for (unsigned list = 0; list < VM_LRU_LISTS; list++)
         zone->lru[list].head = zone->lru[list].tail = VM_NO_LINK;
-    for (unsigned cpu = 0; cpu < cpus; cpu++)
+    for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
         vm_hot_lists_init(zone, cpu);
     set_watermarks(zone);
+    if (zone->kind == VM_ZONE_LOW)
+        zone->for_tables = frames_for_tables(machine, zone);
+}
+
+/* ---------------------------------------------------------------- nodes */
+
+/* Where the node begins: at a whole section, or a good part of one where nodes are small. */
+static uint64_t node_border(const struct vm_machine *machine, unsigned node) {
+    uint64_t share = machine->config.frames / machine->node_count, unit = 1;
+    if (node == machine->node_count)
+        return machine->config.frames;
+    while (unit < VM_SECTION_PAGES && 32 * unit <= share)
+        unit *= 2;
+    return machine->config.frames * node / machine->node_count & ~(unit - 1);
+}
+
+static void add_zones_of_node(struct vm_machine *machine, unsigned n) {
+    uint64_t first = node_border(machine, n), end = node_border(machine, n + 1);
+    uint64_t low = machine->config.low_frames;
+    if (first < low && low < end) {
+        add_zone(machine, &machine->nodes[n], first, low);
+        first = low;
+    }
+    add_zone(machine, &machine->nodes[n], first, end);
+}
+
+static void append(struct vm_zonelist *list, struct vm_zone *zone) {
+    list->zones[list->count++] = zone;
+}
+
+static void append_node(struct vm_node *node, const struct vm_node *other) {
+    for (unsigned z = other->zone_count; z-- > 0;) {
+        struct vm_zone *zone = &other->zones[z];
+        append(&node->data, zone);
+        if (zone->kind != VM_ZONE_HIGH)
+            append(&node->tables, zone);
+        if (other == node)
+            append(&node->own, zone);
+    }
+}
+
+static void make_zonelists(struct vm_machine *machine) {
+    for (unsigned n = 0; n < machine->node_count; n++)
+        for (unsigned i = 0; i < machine->node_count; i++)
+            append_node(&machine->nodes[n], &machine->nodes[(n + i) % machine->node_count]);
+}
+
+/* False: no memory for the descriptors of a section in which zones meet. */
+static bool give_sections_zones(struct vm_machine *machine) {
+    struct vm_zone *zone = machine->zones;
+    for (uint32_t i = 0; i < machine->section_count; i++) {
+        uint64_t first = (uint64_t)i << VM_SECTION_SHIFT, frames = section_frames(machine, i);
+        while (first >= zone->first_frame + zone->frames)
+            zone++;
+        machine->sections[i].zone = zone;
+        machine->sections[i].mixed = first + frames > zone->first_frame + zone->frames;
+        if (machine->sections[i].mixed && !describe_section(machine, i))
+            return false;
+    }
+    return true;
 }
 
 /* ---------------------------------------------------------------- life */
@@ -109,30 +191,43 @@ static size_t sections_bytes(const struct vm_machine *machine) {
     return machine->section_count * sizeof(struct vm_section);
 }
 
+static size_t nodes_bytes(const struct vm_machine *machine) {
+    return machine->node_count * sizeof(struct vm_node);
+}
+
+/* Low memory may end inside a node. */
+static size_t zones_bytes(const struct vm_machine *machine) {
+    return (machine->node_count + 1) * sizeof(struct vm_zone);
+}
+
 static bool make_tables_of_frames(struct vm_machine *machine) {
     uint64_t frames = machine->config.frames;
     machine->section_count = (uint32_t)((frames + VM_SECTION_PAGES - 1) >> VM_SECTION_SHIFT);
-    machine->node_count = 1;
+    machine->node_count = machine->config.nodes ? machine->config.nodes : 1;
     machine->descriptor_cache =
         vm_cache_create(machine, "frame descriptors", VM_COST_DESCRIPTORS, 0, 64);
     machine->sections = allocate_zeroed(machine, sections_bytes(machine));
-    machine->nodes = allocate_zeroed(machine, sizeof(struct vm_node));
+    machine->nodes = allocate_zeroed(machine, nodes_bytes(machine));
+    machine->zones = allocate_zeroed(machine, zones_bytes(machine));
     machine->frames = machine->port->frames_reserve(machine->port, frames << VM_PAGE_SHIFT);
-    return machine->descriptor_cache && machine->sections && machine->nodes && machine->frames;
+    return machine->descriptor_cache && machine->sections && machine->nodes && machine->zones &&
+           machine->frames;
 }
 
 int vm_frames_init(struct vm_machine *machine) {
     VM_ASSERT(machine, machine->config.frames <= VM_FRAMES_MAX);
+    VM_ASSERT(machine, machine->config.nodes <= VM_NODES_MAX);
     if (!make_tables_of_frames(machine)) {
         vm_frames_fini(machine);
         return VM_ENOMEM;
     }
-    struct vm_node *node = machine->nodes;
-    struct vm_zone *zone = &node->zones[0];
-    node->zone_count = 1;
-    zone_init(node, zone, 0, machine->config.frames, machine->config.cpus);
-    for (uint32_t i = 0; i < machine->section_count; i++)
-        machine->sections[i].zone = zone;
+    for (unsigned n = 0; n < machine->node_count; n++)
+        add_zones_of_node(machine, n);
+    make_zonelists(machine);
+    if (!give_sections_zones(machine)) {
+        vm_frames_fini(machine);
+        return VM_ENOMEM;
+    }
 
     machine->zero_page = vm_frame_alloc(machine, VM_FRAME_ZEROED);
     if (!machine->zero_page) {
@@ -149,7 +244,9 @@ void vm_frames_fini(struct vm_machine *machine) {
     if (machine->frames)
         port->frames_release(port, machine->frames, machine->config.frames << VM_PAGE_SHIFT);
     if (machine->nodes)
-        port->release(port, machine->nodes, sizeof(struct vm_node));
+        port->release(port, machine->nodes, nodes_bytes(machine));
+    if (machine->zones)
+        port->release(port, machine->zones, zones_bytes(machine));
     if (machine->sections) {
         forget_sections(machine);
         port->release(port, machine->sections, sections_bytes(machine));
@@ -158,9 +255,34 @@ void vm_frames_fini(struct vm_machine *machine) {
         vm_cache_destroy(machine, machine->descriptor_cache);
     machine->frames = NULL;
     machine->nodes = NULL;
+    machine->zones = NULL;
+    machine->zone_count = 0;
     machine->sections = NULL;
     machine->descriptor_cache = NULL;
     machine->zero_page = NULL;
+}
+
+/* ---------------------------------------------------------------- looking */
+
+void vm_zone_each(const struct vm_machine *machine,
+                  void (*visit)(const struct vm_zone_view *zone, void *context), void *context) {
+    static const char *const names[] = {
+        [VM_ZONE_NORMAL] = "normal", [VM_ZONE_LOW] = "low", [VM_ZONE_HIGH] = "high"
+    };
+    for (unsigned z = 0; z < machine->zone_count; z++) {
+        const struct vm_zone *zone = &machine->zones[z];
+        struct vm_zone_view view = { .name = names[zone->kind],
+                                     .node = (unsigned)(zone->node - machine->nodes),
+                                     .first_frame = zone->first_frame,
+                                     .frames = zone->frames,
+                                     .free = vm_zone_free(zone),
+                                     .min = zone->watermark[VM_WATERMARK_MIN],
+                                     .low = zone->watermark[VM_WATERMARK_LOW],
+                                     .high = zone->watermark[VM_WATERMARK_HIGH],
+                                     .active = vm_lru_pages(zone, VM_LRU_ACTIVE),
+                                     .inactive = vm_lru_pages(zone, VM_LRU_INACTIVE) };
+        visit(&view, context);
+    }
 }
 
 /* ---------------------------------------------------------------- contents */

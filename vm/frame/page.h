@@ -71,7 +71,8 @@ struct vm_zone;
 /* The descriptors of VM_SECTION_PAGES consecutive frames; pages is NULL until one is needed. */
 struct vm_section {
     struct vm_page *pages;
-    struct vm_zone *zone;
+    struct vm_zone *zone; /* of its first frame; others may follow where zones meet in a section */
+    bool mixed;           /* they do */
 };
 
 /* => the frame's section has its descriptors: every frame that was ever allocated */

@@ -2,6 +2,7 @@
 /*
  * reclaim.h - taking pages away from everyone who maps them.
  *
+ *   balance.c   who reclaims, from which zones, until when
  *   scan.c      which pages: the lists, aged by referenced bits found through the reverse map
  *   pageout.c   one page: unmap it everywhere, write it out, free it
  *   nonlinear.c the same where the linear rule does not lead to its entries
@@ -11,8 +12,10 @@
 
 #include "vm/space/space.h"
 
-/* machine->shortage: frees up to `frames` frames, trying ever harder; 0 if nothing can be freed. */
-uint64_t vm_reclaim_frames(struct vm_machine *machine, uint64_t frames);
+/* machine->shortage: frees up to `frames` frames of these zones, trying ever harder; 0 if nothing can
+ * be freed. */
+uint64_t vm_reclaim_frames(struct vm_machine *machine, const struct vm_zonelist *zones,
+                           uint64_t frames);
 
 enum vm_pageout {
     VM_PAGEOUT_FREED,  /* the frame is free */

@@ -5,8 +5,8 @@
  * Pages leave the inactive list at its tail: those in use since they were last looked at go to the
  * active list, the others go out. The active list is trimmed at its tail in the same measure, so
  * that it holds no more than the inactive one and half. Each round looks at a share of the lists,
- * size >> priority, and priority falls from 12 to 0 until enough frames are free: only at 0 is
- * everything looked at, and there a page is taken even if it is in use.
+ * size >> priority: only at 0 is everything looked at, and there a page is taken even if it is in
+ * use.
  *
  * A design without a reverse map cannot say who maps a page. Then each round first sweeps over the
  * entries of all spaces, a share of them as of pages, and takes out those that are not in use; the
@@ -15,41 +15,25 @@
  * Bligh & Hansen 2003, section 7 (physical scanning); the constants are those of Linux 2.5.
  */
 #include "vm/object/swap.h"
-#include "vm/reclaim/reclaim.h"
+#include "vm/reclaim/scan.h"
 
-#define PRIORITY_START 12
-#define BATCH          32
+#define BATCH 32
 
 /* How much of so many pages one round looks at. */
 static uint64_t share(uint64_t pages, unsigned priority) {
     return (pages >> priority) + 1;
 }
 
-static uint64_t pages_on(struct vm_machine *machine, struct vm_zone *zone, enum vm_lru_list list) {
-    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
-    uint64_t pages = zone->lru[list].pages;
-    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
-    return pages;
-}
-
-struct scan {
-    struct vm_machine *machine;
-    struct vm_zone *zone;
-    unsigned priority;
-    uint64_t wanted, freed;
-    uint64_t loose; /* pages that this round's sweep has made free to go */
-};
-
 /* ---- entries, where there is no reverse map */
 
 struct sweep {
-    struct scan *scan;
+    struct vm_scan *scan;
     uint64_t left; /* entries that may still be looked at */
 };
 
 static enum vm_step look_at_swept(const struct vm_mapping *mapping, void *context) {
     struct sweep *sweep = context;
-    struct scan *scan = sweep->scan;
+    struct vm_scan *scan = sweep->scan;
     enum vm_swept swept = VM_SWEPT_KEPT;
 
     if (sweep->left == 0 || scan->freed + scan->loose >= scan->wanted)
@@ -67,14 +51,13 @@ static enum vm_step look_at_swept(const struct vm_mapping *mapping, void *contex
 static uint64_t listed_pages(struct vm_machine *machine) {
     uint64_t pages = 0;
 
-    for (unsigned n = 0; n < machine->node_count; n++)
-        for (unsigned z = 0; z < machine->nodes[n].zone_count; z++)
-            for (enum vm_lru_list list = 0; list < VM_LRU_LISTS; list++)
-                pages += pages_on(machine, &machine->nodes[n].zones[z], list);
+    for (unsigned z = 0; z < machine->zone_count; z++)
+        for (enum vm_lru_list list = 0; list < VM_LRU_LISTS; list++)
+            pages += vm_lru_pages(&machine->zones[z], list);
     return pages;
 }
 
-static void sweep_entries(struct scan *scan) {
+void vm_scan_sweep(struct vm_scan *scan) {
     struct vm_machine *machine = scan->machine;
     struct sweep sweep = { .scan = scan, .left = UINT64_MAX };
 
@@ -93,7 +76,8 @@ static bool waits_for_sweep(const struct vm_machine *machine, const struct vm_pa
 
 /* ---- the inactive list */
 
-static bool in_use(const struct scan *scan, struct vm_page *page, const struct vm_page_use *use) {
+static bool in_use(const struct vm_scan *scan, struct vm_page *page,
+                   const struct vm_page_use *use) {
     if (scan->priority == 0)
         return false;
     if (use->accessed > 0)
@@ -102,7 +86,7 @@ static bool in_use(const struct scan *scan, struct vm_page *page, const struct v
     return (vm_page_clear(scan->machine, page, VM_PAGE_REFERENCED) & VM_PAGE_REFERENCED) != 0;
 }
 
-static void look_at_inactive(struct scan *scan, struct vm_page *page) {
+static void look_at_inactive(struct vm_scan *scan, struct vm_page *page) {
     struct vm_machine *machine = scan->machine;
     enum vm_pageout result = VM_PAGEOUT_KEPT;
 
@@ -123,7 +107,7 @@ static void look_at_inactive(struct scan *scan, struct vm_page *page) {
     vm_pageout_done(machine, page, result);
 }
 
-static void shrink_inactive(struct scan *scan, uint64_t pages) {
+static void shrink_inactive(struct vm_scan *scan, uint64_t pages) {
     struct vm_page *batch[BATCH];
 
     while (pages > 0 && scan->freed < scan->wanted) {
@@ -139,7 +123,7 @@ static void shrink_inactive(struct scan *scan, uint64_t pages) {
 
 /* ---- the active list */
 
-static void look_at_active(struct scan *scan, struct vm_page *page) {
+static void look_at_active(struct vm_scan *scan, struct vm_page *page) {
     struct vm_machine *machine = scan->machine;
     bool stay = true;
 
@@ -155,7 +139,7 @@ static void look_at_active(struct scan *scan, struct vm_page *page) {
     vm_swap_page_put(machine, page);
 }
 
-static void shrink_active(struct scan *scan, uint64_t pages) {
+static void shrink_active(struct vm_scan *scan, uint64_t pages) {
     struct vm_page *batch[BATCH];
 
     while (pages > 0) {
@@ -169,54 +153,14 @@ static void shrink_active(struct scan *scan, uint64_t pages) {
     }
 }
 
-/* ---- rounds */
+/* ---- a zone */
 
-static void shrink_zone(struct scan *scan) {
-    uint64_t active = pages_on(scan->machine, scan->zone, VM_LRU_ACTIVE);
+void vm_scan_zone(struct vm_scan *scan, struct vm_zone *zone) {
+    scan->zone = zone;
+    uint64_t active = vm_lru_pages(zone, VM_LRU_ACTIVE);
 
-    if (active > pages_on(scan->machine, scan->zone, VM_LRU_INACTIVE) / 2)
+    if (active > vm_lru_pages(zone, VM_LRU_INACTIVE) / 2)
         shrink_active(scan, share(active, scan->priority));
-    uint64_t inactive = pages_on(scan->machine, scan->zone, VM_LRU_INACTIVE);
+    uint64_t inactive = vm_lru_pages(zone, VM_LRU_INACTIVE);
     shrink_inactive(scan, share(inactive, scan->priority) + scan->loose);
-}
-
-static void shrink_all_zones(struct scan *scan) {
-    struct vm_machine *machine = scan->machine;
-
-    for (unsigned n = 0; n < machine->node_count; n++)
-        for (unsigned z = 0; z < machine->nodes[n].zone_count && scan->freed < scan->wanted; z++) {
-            scan->zone = &machine->nodes[n].zones[z];
-            shrink_zone(scan);
-        }
-}
-
-/* Entries that went while others were wanted: their pages may have been looked at before. */
-static uint64_t unmapped_in_passing(struct vm_machine *machine) {
-    return vm_this_cpu(machine)->counts.reclaim.nonlinear_unmapped;
-}
-
-uint64_t vm_reclaim_frames(struct vm_machine *machine, uint64_t frames) {
-    struct scan scan = { .machine = machine, .wanted = frames };
-    uint64_t start = machine->port->clock_ns(machine->port);
-
-    for (int priority = PRIORITY_START; priority >= 0 && scan.freed < frames; priority--) {
-        uint64_t unmapped;
-        scan.priority = (unsigned)priority;
-        do {
-            unmapped = unmapped_in_passing(machine);
-            sweep_entries(&scan);
-            shrink_all_zones(&scan);
-            unmapped = unmapped_in_passing(machine) - unmapped;
-        } while (priority == 0 && scan.freed < frames && (scan.loose > 0 || unmapped > 0));
-    }
-    vm_count(machine, reclaim.runs, 1);
-    vm_count(machine, reclaim.ns, machine->port->clock_ns(machine->port) - start);
-    return scan.freed;
-}
-
-uint64_t vm_reclaim(struct vm_machine *machine, uint64_t frames) {
-    uint64_t freed = vm_reclaim_frames(machine, frames);
-
-    vm_settle(machine);
-    return freed;
 }
