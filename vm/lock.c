@@ -165,7 +165,7 @@ static void spin_take(struct vm_machine *machine, struct vm_lock *lock, enum vm_
     uint64_t waiting_since = 0;
     uint32_t before;
 
-    vm_preempt(machine);
+    vm_preempt(machine, lock);
     while ((before = atomic_exchange_explicit(&lock->word, HELD, memory_order_acquire)) == HELD) {
         begin_waiting(machine, &waiting_since);
         while (atomic_load_explicit(&lock->word, memory_order_relaxed) == HELD)
@@ -175,7 +175,7 @@ static void spin_take(struct vm_machine *machine, struct vm_lock *lock, enum vm_
 }
 
 static bool spin_try(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank rank) {
-    vm_preempt(machine);
+    vm_preempt(machine, lock);
     if (atomic_load_explicit(&lock->word, memory_order_relaxed) == HELD)
         return false;
     uint32_t before = atomic_exchange_explicit(&lock->word, HELD, memory_order_acquire);
@@ -204,8 +204,8 @@ void vm_unlock(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank ra
     if (!machine->smp)
         return;
     vm_lock_log_released(machine, lock, rank, VM_LOCK_ALONE);
+    vm_preempt(machine, lock);
     atomic_store_explicit(&lock->word, released_word(machine), memory_order_release);
-    vm_preempt(machine);
 }
 
 /* ---------------------------------------------------------------- readers and writers */
@@ -218,7 +218,7 @@ void vm_unlock(struct vm_machine *machine, struct vm_lock *lock, enum vm_rank ra
 static void read_take(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
     uint64_t waiting_since = 0;
 
-    vm_preempt(machine);
+    vm_preempt(machine, lock);
     for (unsigned turns = 0;;) {
         uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (seen & (VM_RW_WRITER | VM_RW_NEXT)) {
@@ -244,13 +244,13 @@ void vm_read_unlock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_
     if (!machine->smp)
         return;
     vm_lock_log_released(machine, lock, rank, VM_LOCK_SHARED);
-    vm_preempt(machine);
+    vm_preempt(machine, lock);
     uint32_t left = atomic_fetch_sub_explicit(&lock->word, 1, memory_order_release) - 1;
     if ((left & VM_RW_READERS) != 0 || !(left & VM_RW_WAITERS))
         return;
     /* NEXT stays for the writer that set it. Somebody may have come in since; then those we wake
      * find the lock held, and mark it again. */
-    vm_preempt(machine);
+    vm_preempt(machine, lock);
     atomic_fetch_and_explicit(&lock->word, ~VM_RW_WAITERS, memory_order_relaxed);
     wake_all(machine, &lock->word);
 }
@@ -264,14 +264,14 @@ static bool write_take_seen(struct vm_rwlock *lock, uint32_t seen) {
 }
 
 static bool write_try(struct vm_machine *machine, struct vm_rwlock *lock) {
-    vm_preempt(machine);
+    vm_preempt(machine, lock);
     return write_take_seen(lock, atomic_load_explicit(&lock->word, memory_order_relaxed));
 }
 
 static void write_take(struct vm_machine *machine, struct vm_rwlock *lock, enum vm_rank rank) {
     uint64_t waiting_since = 0;
 
-    vm_preempt(machine);
+    vm_preempt(machine, lock);
     for (unsigned turns = 0;;) {
         uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (write_take_seen(lock, seen))
@@ -306,17 +306,17 @@ void vm_write_unlock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm
     if (!machine->smp)
         return;
     vm_lock_log_released(machine, lock, rank, VM_LOCK_ALONE);
+    vm_preempt(machine, lock);
     uint32_t old = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
     if (old & VM_RW_WAITERS)
         wake_all(machine, &lock->word);
-    vm_preempt(machine);
 }
 
 /* ---------------------------------------------------------------- the page lock */
 
 /* Sets the bit; false if it was set already. */
 static bool page_take(const struct vm_machine *machine, struct vm_page *page) {
-    vm_preempt(machine);
+    vm_preempt(machine, page);
     if (vm_page_is(page, VM_PAGE_LOCKED))
         return false;
     if (!machine->smp) {
@@ -366,7 +366,7 @@ static void bit_take(struct vm_machine *machine, struct vm_page *page, uint32_t 
                      enum vm_rank rank) {
     uint64_t waiting_since = 0;
 
-    vm_preempt(machine);
+    vm_preempt(machine, page);
     while (atomic_fetch_or_explicit(&page->flags, bit, memory_order_acquire) & bit) {
         begin_waiting(machine, &waiting_since);
         while (vm_page_is(page, bit))
@@ -389,6 +389,6 @@ void vm_page_bit_unlock(struct vm_machine *machine, struct vm_page *page, uint32
     if (!machine->smp)
         return;
     vm_lock_log_released(machine, page, rank, VM_LOCK_ALONE);
+    vm_preempt(machine, page);
     atomic_fetch_and_explicit(&page->flags, ~bit, memory_order_release);
-    vm_preempt(machine);
 }

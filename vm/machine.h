@@ -122,19 +122,20 @@ static inline struct vm_cpu *vm_this_cpu(struct vm_machine *machine) {
 #define vm_count(machine, counter, n) (vm_this_cpu(machine)->counts.counter += (n))
 
 /* Here another CPU could come between, and in a test it does: see port->preempt. */
-static inline void vm_preempt(const struct vm_machine *machine) {
+static inline void vm_preempt(const struct vm_machine *machine, const volatile void *what) {
 #if VM_DEBUG >= 2
     if (machine->smp && machine->port->preempt)
-        machine->port->preempt(machine->port);
+        machine->port->preempt(machine->port, what);
 #else
     (void)machine;
+    (void)what;
 #endif
 }
 
 /* Read-modify-write that is atomic only where somebody could come between. */
 static inline uint64_t vm_fetch_add(const struct vm_machine *machine, _Atomic uint64_t *word,
                                     uint64_t n) {
-    vm_preempt(machine);
+    vm_preempt(machine, word);
     if (machine->smp)
         return atomic_fetch_add_explicit(word, n, memory_order_acq_rel);
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);

@@ -66,10 +66,12 @@ struct vm_port {
 
     /*
      * Debug builds tell where another CPU could come between: before an operation on a lock, a
-     * page-table entry, a count or a flag that CPUs share. A port that runs its CPUs by turns may
-     * let another one run before it returns. NULL: nobody listens.
+     * page-table entry, a count or a flag that CPUs share. `what` is its address; a page's lock,
+     * flags and counts all go by that of the page. A port that runs its CPUs by turns may let another
+     * one run before it returns; between one call and the next a CPU does nothing to anything shared
+     * but to `what`, or to what a lock it holds protects. NULL: nobody listens.
      */
-    void (*preempt)(struct vm_port *port);
+    void (*preempt)(struct vm_port *port, const volatile void *what);
 
     /*
      * This node is low on free frames, and so is every other that could help it out: have some

@@ -82,6 +82,7 @@ static void install(const struct fault *f, vm_pte entry, struct vm_reserve *rese
     struct vm_run run = run_of_one(f, &entry);
 
     vm_rmap_add(f->machine, &run, reserve);
+    vm_preempt(f->machine, f->slot);
     vm_pte_write(f->slot, entry);
     vm_table_account(f->leaf.table, f->entry == 0, !vm_pte_present(f->entry));
 }
@@ -91,6 +92,7 @@ static void install(const struct fault *f, vm_pte entry, struct vm_reserve *rese
 static int zero_page(struct fault *f) {
     if (!lock_if_unchanged(f))
         return VM_OK;
+    vm_preempt(f->machine, f->slot);
     vm_pte_write(f->slot, entry_for(f, f->machine->zero_page, false));
     vm_table_account(f->leaf.table, 1, 1);
     unlock(f);
@@ -129,6 +131,7 @@ static int prepare_new_page(const struct fault *f, enum vm_frame_want want,
 }
 
 static void mark_has_anon(const struct fault *f) {
+    vm_preempt(f->machine, &f->area->flags);
     if (!(f->area->flags & VM_AREA_HAS_ANON))
         __atomic_fetch_or(&f->area->flags, (uint32_t)VM_AREA_HAS_ANON, __ATOMIC_RELAXED);
 }
@@ -463,6 +466,7 @@ static void install_around(struct fault *f, struct around *around, struct vm_res
                           .count = around->count,
                           .entries = around->entries };
     vm_rmap_add(machine, &run, reserve);
+    vm_preempt(machine, f->slot);
     for (unsigned i = 0; i < around->count; i++)
         if (around->entries[i])
             vm_pte_write(&slots[i], around->entries[i]);
@@ -593,6 +597,7 @@ int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access acc
         return error;
     }
     f.slot = &f.leaf.entries[vm_table_index(f.address, 0)];
+    vm_preempt(f.machine, f.slot);
     f.entry = vm_pte_read(f.slot);
     error = serve(&f);
     if (error && f.leaf.table->used == 0)

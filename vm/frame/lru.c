@@ -141,6 +141,7 @@ void vm_lru_move_to_tail(struct vm_machine *machine, struct vm_page *page) {
 
 /* Takes a reference unless the page is being freed. */
 static bool get_unless_free(const struct vm_machine *machine, struct vm_page *page) {
+    vm_preempt(machine, page);
     uint64_t counts = vm_page_counts(page);
     if (!machine->smp) {
         if (counts)

@@ -96,7 +96,7 @@ static inline uint64_t vm_page_frame(const struct vm_machine *machine, const str
 
 static inline void vm_page_set(const struct vm_machine *machine, struct vm_page *page,
                                uint32_t flags) {
-    vm_preempt(machine);
+    vm_preempt(machine, page);
     if (machine->smp)
         atomic_fetch_or_explicit(&page->flags, flags, memory_order_acq_rel);
     else
@@ -106,7 +106,7 @@ static inline void vm_page_set(const struct vm_machine *machine, struct vm_page 
 /* Returns the flags before. */
 static inline uint32_t vm_page_clear(const struct vm_machine *machine, struct vm_page *page,
                                      uint32_t flags) {
-    vm_preempt(machine);
+    vm_preempt(machine, page);
     if (machine->smp)
         return atomic_fetch_and_explicit(&page->flags, ~flags, memory_order_acq_rel);
     uint32_t old = vm_page_flags(page);

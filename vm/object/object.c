@@ -175,6 +175,7 @@ void vm_object_unlink_area(struct vm_object *object, struct vm_area *area) {
 /* ---------------------------------------------------------------- size */
 
 static void store_size(struct vm_object *object, uint64_t bytes) {
+    vm_preempt(object->machine, &object->size);
     atomic_store_explicit(&object->size, bytes, memory_order_relaxed);
 }
 

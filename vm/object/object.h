@@ -46,6 +46,7 @@ static inline struct vm_area_index *vm_object_areas(struct vm_object *object) {
 }
 
 static inline uint64_t vm_object_page_end(const struct vm_object *object) {
+    vm_preempt(object->machine, &object->size);
     return (atomic_load_explicit(&object->size, memory_order_relaxed) + VM_PAGE_SIZE - 1) >>
            VM_PAGE_SHIFT;
 }

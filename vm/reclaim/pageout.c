@@ -95,17 +95,20 @@ static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context)
     struct vm_machine *machine = unmap->machine;
     struct vm_space *space = mapping->area->space;
 
+    vm_preempt(machine, &mapping->area->flags);
     if (mapping->area->flags & VM_AREA_LOCKED) {
         unmap->refused = true;
         return VM_STEP_STOP;
     }
     vm_pte old = vm_pte_exchange(machine, mapping->entry, 0);
     if (unmap->discard && vm_pte_dirty(old)) {
+        vm_preempt(machine, mapping->entry);
         vm_pte_write(mapping->entry, old);
         unmap->refused = true;
         return VM_STEP_STOP;
     }
     vm_pte left = entry_left_behind(unmap, mapping);
+    vm_preempt(machine, mapping->entry);
     vm_pte_write(mapping->entry, left);
     vm_table_account(mapping->leaf.table, -(left == 0), -1);
     if (mapping->leaf.table->used == 0)

@@ -14,6 +14,7 @@
 /* n users more, or less by two's complement. Returns how many there were. */
 static inline uint32_t anon_users_adjust(const struct vm_machine *machine, _Atomic uint32_t *users,
                                          uint32_t n) {
+    vm_preempt(machine, users);
     if (machine->smp)
         return atomic_fetch_add_explicit(users, n, memory_order_acq_rel);
     uint32_t before = atomic_load_explicit(users, memory_order_relaxed);
@@ -23,6 +24,7 @@ static inline uint32_t anon_users_adjust(const struct vm_machine *machine, _Atom
 
 static inline bool anon_users_drop_unless_last(const struct vm_machine *machine,
                                                _Atomic uint32_t *users) {
+    vm_preempt(machine, users);
     uint32_t count = atomic_load_explicit(users, memory_order_relaxed);
 
     if (!machine->smp)

@@ -71,6 +71,7 @@ static void set_address(struct vm_page *page, uint64_t address) {
 
 /* => somebody is counted already, and stays meanwhile */
 static void count_up(const struct vm_machine *machine, struct anonmm *anonmm) {
+    vm_preempt(machine, &anonmm->count);
     if (machine->smp)
         atomic_fetch_add_explicit(&anonmm->count, 1, memory_order_relaxed);
     else
@@ -81,6 +82,7 @@ static void count_up(const struct vm_machine *machine, struct anonmm *anonmm) {
 
 /* Whether that was the last: of two who come at once, exactly one is told so. */
 static bool count_down(const struct vm_machine *machine, struct anonmm *anonmm) {
+    vm_preempt(machine, &anonmm->count);
     if (machine->smp)
         return atomic_fetch_sub_explicit(&anonmm->count, 1, memory_order_acq_rel) == 1;
     uint32_t left = atomic_load_explicit(&anonmm->count, memory_order_relaxed) - 1;
@@ -270,6 +272,7 @@ static struct anonmm *find_in_ring(struct vm_area_walk *walk, struct anonmm *own
 
 static enum vm_walked walk_anonymous(struct vm_area_walk *walk) {
     struct vm_machine *machine = walk->machine;
+    vm_preempt(machine, walk->page);
     struct anonmm *owner = walk->page->owner;
 
     if (!owner)

@@ -302,8 +302,8 @@ static struct vm_page *hold_page(struct vm_machine *machine, uint64_t frame) {
     if (frame >= machine->config.frames || !machine->sections[frame >> VM_SECTION_SHIFT].pages)
         return NULL;
     struct vm_page *page = vm_page_of(machine, frame);
+    vm_preempt(machine, page);
     uint64_t counts = vm_page_counts(page);
-
     do {
         if (counts == 0 || vm_page_is(page, VM_PAGE_FREE | VM_PAGE_TABLE | VM_PAGE_RESERVED))
             return NULL;

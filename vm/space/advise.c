@@ -170,6 +170,7 @@ static void free_leaf(struct vm_area *area, const struct vm_table_cursor *at, bo
         if (vm_pte_present(entry)) {
             *changed |= free_present(machine, &at->entries[i], entry);
         } else if (vm_pte_is_swap(entry) && vm_swap_count(machine, vm_pte_swap_slot(entry)) == 1) {
+            vm_preempt(machine, &at->entries[i]);
             vm_pte_write(&at->entries[i], 0);
             vm_table_account(at->table, -1, 0);
             vm_swap_free(machine, vm_pte_swap_slot(entry));

@@ -343,6 +343,7 @@ void vm_area_set_flags(struct vm_area *area, uint32_t flags) {
     uint64_t pages = vm_area_pages(area);
 
     uncount_pages(area->space, pages, area->flags);
+    vm_preempt(area->space->machine, &area->flags);
     area->flags = flags;
     count_pages(area->space, pages, flags);
 }

@@ -95,6 +95,7 @@ static void move_entries(const struct move *move, const struct vm_run *source,
         if (!entries[i])
             continue;
         entries[i] = vm_pte_exchange(machine, &from_slots[i], 0);
+        vm_preempt(machine, &leaf->entries[to.first + i]);
         vm_pte_write(&leaf->entries[to.first + i], entries[i]);
         used++;
         present += vm_pte_present(entries[i]);

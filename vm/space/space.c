@@ -102,6 +102,7 @@ void vm_space_prune(struct vm_space *space, uint64_t start, uint64_t end) {
 }
 
 void vm_space_note_empty_table(struct vm_space *space) {
+    vm_preempt(space->machine, &space->empty_tables);
     atomic_store_explicit(&space->empty_tables, 1, memory_order_relaxed);
     atomic_store_explicit(&space->machine->empty_tables, 1, memory_order_relaxed);
 }
@@ -125,10 +126,12 @@ static struct vm_space *lock_space_to_prune(struct vm_machine *machine) {
 void vm_settle(struct vm_machine *machine) {
     struct vm_space *space;
 
+    vm_preempt(machine, &machine->empty_tables);
     if (!atomic_load_explicit(&machine->empty_tables, memory_order_relaxed))
         return;
     atomic_store_explicit(&machine->empty_tables, 0, memory_order_relaxed);
     while ((space = lock_space_to_prune(machine))) {
+        vm_preempt(machine, &space->empty_tables);
         atomic_store_explicit(&space->empty_tables, 0, memory_order_relaxed);
         vm_space_prune(space, 0, VM_ADDRESS_END);
         vm_write_unlock(machine, &space->lock, VM_RANK_SPACE);

@@ -41,6 +41,7 @@ static inline bool mark(const struct vm_machine *machine, vm_pte_slot *slot, vm_
 /* The access to one entry: 0 if it faults, else the entry. */
 static inline vm_pte access_entry(const struct vm_machine *machine, vm_pte_slot *slot,
                                   const struct demand *demand) {
+    vm_preempt(machine, slot);
     vm_pte e = vm_pte_read(slot);
     while ((e & demand->mask) == demand->value)
         if ((e & demand->mark) == demand->mark || mark(machine, slot, &e, e | demand->mark))

@@ -96,7 +96,7 @@ static inline void vm_pte_write(vm_pte_slot *slot, vm_pte e) {
 /* Replaces an entry that the hardware may be changing, and returns what it was. */
 static inline vm_pte vm_pte_exchange(const struct vm_machine *machine, vm_pte_slot *slot,
                                      vm_pte e) {
-    vm_preempt(machine);
+    vm_preempt(machine, slot);
     if (machine->smp)
         return atomic_exchange_explicit(slot, e, memory_order_acq_rel);
     vm_pte old = vm_pte_read(slot);
@@ -107,7 +107,7 @@ static inline vm_pte vm_pte_exchange(const struct vm_machine *machine, vm_pte_sl
 /* Clears bits, keeping what the hardware sets meanwhile. Returns the entry before. */
 static inline vm_pte vm_pte_clear_bits(const struct vm_machine *machine, vm_pte_slot *slot,
                                        vm_pte bits) {
-    vm_preempt(machine);
+    vm_preempt(machine, slot);
     if (machine->smp)
         return atomic_fetch_and_explicit(slot, ~bits, memory_order_acq_rel);
     vm_pte old = vm_pte_read(slot);
@@ -117,7 +117,7 @@ static inline vm_pte vm_pte_clear_bits(const struct vm_machine *machine, vm_pte_
 
 static inline vm_pte vm_pte_set_bits(const struct vm_machine *machine, vm_pte_slot *slot,
                                      vm_pte bits) {
-    vm_preempt(machine);
+    vm_preempt(machine, slot);
     if (machine->smp)
         return atomic_fetch_or_explicit(slot, bits, memory_order_acq_rel);
     vm_pte old = vm_pte_read(slot);
