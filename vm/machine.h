@@ -39,6 +39,8 @@ struct vm_link {
 struct vm_cpu {
     struct vm_stats counts;        /* this CPU's share; summed by vm_stats_read() */
     uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */
+    _Atomic uint64_t
+        mapped;       /* pages mapped first here, less those unmapped last: vm_count_mapped() */
     bool in_shortage; /* machine->shortage() runs: its own allocations do not call it again */
 };
 
@@ -120,6 +122,21 @@ static inline struct vm_cpu *vm_this_cpu(struct vm_machine *machine) {
 
 /* vm_count(machine, faults.zero, 1): this CPU's share of a counter of struct vm_stats. */
 #define vm_count(machine, counter, n) (vm_this_cpu(machine)->counts.counter += (n))
+
+/* n pages more that some entry maps; or, where n is negative, fewer. Only the CPUs' sum means
+ * anything, and reclaim adds it up while others count. */
+static inline void vm_count_mapped(struct vm_machine *machine, int64_t n) {
+    _Atomic uint64_t *mapped = &vm_this_cpu(machine)->mapped;
+    uint64_t old = atomic_load_explicit(mapped, memory_order_relaxed);
+    atomic_store_explicit(mapped, old + (uint64_t)n, memory_order_relaxed);
+}
+
+static inline uint64_t vm_mapped_pages(const struct vm_machine *machine) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < machine->config.cpus; i++)
+        sum += atomic_load_explicit(&machine->cpus[i].mapped, memory_order_relaxed);
+    return (int64_t)sum < 0 ? 0 : sum; /* one CPU's share may be seen before another's */
+}
 
 /* Here another CPU could come between, and in a test it does: see port->preempt. */
 static inline void vm_preempt(const struct vm_machine *machine, const volatile void *what) {

@@ -31,6 +31,7 @@ void vm_stats_read(const struct vm_machine *machine, struct vm_stats *stats) {
     stats->memory.tables = now(&machine->tables);
     stats->memory.tables_peak = now(&machine->tables_peak);
     stats->memory.data_peak = now(&machine->data_peak);
+    stats->memory.mapped = vm_mapped_pages(machine);
     stats->memory.locked = now(&machine->locked);
     stats->memory.locked_peak = now(&machine->locked_peak);
     stats->memory.areas = now(&machine->area_count);

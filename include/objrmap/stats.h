@@ -55,6 +55,7 @@ struct vm_stats {
         uint64_t data_peak;            /* most frames in use at once that are not page tables */
         uint64_t locked, locked_peak;  /* pages in mlocked areas */
         uint64_t anonymous, file, shm; /* pages in memory by kind */
+        uint64_t mapped;               /* pages in memory that some entry maps */
         uint64_t swap_used, swap_peak; /* slots */
         uint64_t areas, areas_peak, spaces, spaces_peak;
     } memory;

@@ -110,6 +110,7 @@ static void install_new_page(const struct fault *f, struct vm_page *page,
     vm_page_set(machine, page, VM_PAGE_ANON);
     vm_rmap_born(machine, f->area, page, VM_BIRTH_NEW);
     vm_page_adjust(machine, page, VM_ONE_MAPPING - VM_ONE_REFERENCE);
+    vm_count_mapped(machine, 1);
     install(f, entry_for(f, page, true), reserve);
     vm_lru_add(machine, page, VM_LRU_ACTIVE);
     vm_count(machine, memory.anonymous, 1);
@@ -190,7 +191,8 @@ static int copy_page(struct fault *f, struct vm_page *source, enum copy_reason w
             struct vm_run run = run_of_one(f, &f->entry);
             vm_rmap_remove(machine, &run);
             vm_page_keep_bits(machine, source, f->entry);
-            vm_page_adjust(machine, source, (uint64_t)0 - VM_ONE_MAPPING);
+            if (vm_page_adjust(machine, source, (uint64_t)0 - VM_ONE_MAPPING) < VM_ONE_MAPPING)
+                vm_count_mapped(machine, -1);
         }
         install_new_page(f, copy, &reserve);
         unlock(f);
@@ -337,7 +339,8 @@ static void install_swapped_in(struct fault *f, struct vm_page *page, struct vm_
     }
     if (first)
         vm_rmap_born(machine, f->area, page, exclusive ? VM_BIRTH_NEW : VM_BIRTH_RETURNED);
-    vm_page_adjust(machine, page, VM_ONE_MAPPING);
+    if (vm_page_adjust(machine, page, VM_ONE_MAPPING) < 2 * VM_ONE_MAPPING)
+        vm_count_mapped(machine, 1);
     install(f, entry_for(f, page, exclusive), reserve);
     vm_lru_add(machine, page, VM_LRU_ACTIVE);
 }
@@ -443,7 +446,7 @@ static void install_around(struct fault *f, struct around *around, struct vm_res
     struct vm_machine *machine = f->machine;
     vm_pte_slot *slots = f->slot - around->here;
     vm_pte bits = entry_for(f, around->pages[around->here], map_writable(f)) & ~VM_PTE_FRAME_MASK;
-    int mapped = 0, offsets = 0;
+    int mapped = 0, first_mapped = 0, offsets = 0;
 
     for (unsigned i = 0; i < around->count; i++) {
         around->entries[i] = 0;
@@ -456,7 +459,8 @@ static void install_around(struct fault *f, struct around *around, struct vm_res
         offsets += before != 0;
         vm_pte own = i == around->here ? bits : bits & ~(VM_PTE_ACCESSED | VM_PTE_DIRTY);
         around->entries[i] = vm_pte_make(vm_page_frame(machine, around->pages[i]), own);
-        vm_page_adjust(machine, around->pages[i], VM_ONE_MAPPING);
+        uint64_t counts = vm_page_adjust(machine, around->pages[i], VM_ONE_MAPPING);
+        first_mapped += counts < 2 * VM_ONE_MAPPING;
         mapped++;
     }
     struct vm_run run = { .area = f->area,
@@ -472,6 +476,8 @@ static void install_around(struct fault *f, struct around *around, struct vm_res
             vm_pte_write(&slots[i], around->entries[i]);
     vm_table_account(f->leaf.table, mapped - offsets, mapped);
     vm_count(machine, faults.around, (uint64_t)mapped - 1);
+    if (first_mapped)
+        vm_count_mapped(machine, first_mapped);
 }
 
 static void put_around(struct fault *f, struct around *around) {

@@ -12,7 +12,7 @@ struct census {
     uint64_t blocks[VM_ORDERS];
     uint64_t on_cpu_lists;
     uint64_t in_lru[VM_LRU_LISTS];
-    uint64_t free;
+    uint64_t free, mapped;
     uint64_t differences;
 };
 
@@ -48,6 +48,7 @@ static uint64_t count_frame(const struct vm_machine *machine, const struct vm_zo
         return count_block(machine, zone, frame, census);
     if (vm_page_is(page, VM_PAGE_LISTED))
         census->in_lru[vm_page_is(page, VM_PAGE_ACTIVE) ? VM_LRU_ACTIVE : VM_LRU_INACTIVE]++;
+    census->mapped += vm_page_mapcount(page) != 0 && !vm_page_is(page, VM_PAGE_TABLE);
     bool on_cpu_list = vm_page_is(page, VM_PAGE_CPU_FREE);
     census->on_cpu_lists += on_cpu_list;
     census->free += on_cpu_list;
@@ -128,16 +129,18 @@ static uint64_t check_lru(const struct vm_machine *machine, const struct vm_zone
     return differences;
 }
 
-static uint64_t check_zone(const struct vm_machine *machine, const struct vm_zone *zone) {
+static uint64_t check_zone(const struct vm_machine *machine, const struct vm_zone *zone,
+                           uint64_t *mapped) {
     struct census census = take_census(machine, zone);
+    *mapped += census.mapped;
     return census.differences + check_blocks(machine, zone, &census) +
            check_cpu_lists(machine, zone, &census) + check_lru(machine, zone, &census) +
            differs(census.free, atomic_load_explicit(&zone->free_frames, memory_order_relaxed));
 }
 
 uint64_t vm_frames_check(struct vm_machine *machine) {
-    uint64_t differences = 0;
+    uint64_t differences = 0, mapped = 0;
     for (unsigned z = 0; z < machine->zone_count; z++)
-        differences += check_zone(machine, &machine->zones[z]);
-    return differences;
+        differences += check_zone(machine, &machine->zones[z], &mapped);
+    return differences + differs(mapped, vm_mapped_pages(machine));
 }

@@ -115,7 +115,8 @@ static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context)
         vm_space_note_empty_table(space);
     vm_space_flush(space, mapping->address, mapping->address + VM_PAGE_SIZE);
     vm_page_keep_bits(machine, unmap->page, old);
-    vm_page_adjust(machine, unmap->page, (uint64_t)0 - VM_ONE_MAPPING);
+    if (vm_page_adjust(machine, unmap->page, (uint64_t)0 - VM_ONE_MAPPING) < VM_ONE_MAPPING)
+        vm_count_mapped(machine, -1);
     vm_count(machine, reclaim.unmapped, 1);
     return VM_STEP_UNMAPPED;
 }

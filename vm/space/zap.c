@@ -74,8 +74,8 @@ void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte 
 }
 
 /* The entry's hold on a page in the swap cache becomes the gather's: only after the flush may the
- * cache find that nobody needs the page. */
-static void let_go_of_page(struct vm_machine *machine, struct vm_page *page, vm_pte entry,
+ * cache find that nobody needs the page. Returns whether that was the last entry that mapped it. */
+static bool let_go_of_page(struct vm_machine *machine, struct vm_page *page, vm_pte entry,
                            struct vm_gather *gather) {
     if (vm_page_counts(page) != VM_ONE_MAPPING) /* it outlives this entry, as far as one can tell */
         vm_page_keep_bits(machine, page, entry);
@@ -85,16 +85,17 @@ static void let_go_of_page(struct vm_machine *machine, struct vm_page *page, vm_
         machine, page, cached ? VM_ONE_REFERENCE - VM_ONE_MAPPING : 0 - VM_ONE_MAPPING);
     if (counts == 0 || cached)
         gather_page(gather, page);
+    return counts < VM_ONE_MAPPING;
 }
 
-static void let_go(struct vm_machine *machine, vm_pte entry, struct vm_gather *gather) {
+static bool let_go(struct vm_machine *machine, vm_pte entry, struct vm_gather *gather) {
     if (vm_pte_present(entry)) {
         struct vm_page *page = vm_page_of(machine, vm_pte_frame(entry));
-        if (!vm_page_is(page, VM_PAGE_RESERVED))
-            let_go_of_page(machine, page, entry, gather);
-    } else if (vm_pte_is_swap(entry)) {
-        vm_swap_free(machine, vm_pte_swap_slot(entry));
+        return !vm_page_is(page, VM_PAGE_RESERVED) && let_go_of_page(machine, page, entry, gather);
     }
+    if (vm_pte_is_swap(entry))
+        vm_swap_free(machine, vm_pte_swap_slot(entry));
+    return false;
 }
 
 static void prefetch_descriptor(struct vm_machine *machine, vm_pte entry) {
@@ -132,7 +133,7 @@ static void zap_leaf(const struct zap *zap, const struct vm_table_cursor *at) {
     struct vm_machine *machine = area->space->machine;
     struct vm_gather *gather = zap->gather;
     vm_pte old[VM_TABLE_ENTRIES];
-    int used = 0, present = 0, left_used = 0;
+    int used = 0, present = 0, left_used = 0, unmapped = 0;
 
     vm_lock(machine, &at->table->lock, VM_RANK_TABLE);
     for (unsigned i = 0; i < at->count; i++) {
@@ -166,8 +167,10 @@ static void zap_leaf(const struct zap *zap, const struct vm_table_cursor *at) {
             if (i + PREFETCH_AHEAD < at->count)
                 prefetch_descriptor(machine, old[i + PREFETCH_AHEAD]);
             if (old[i])
-                let_go(machine, old[i], gather);
+                unmapped += let_go(machine, old[i], gather);
         }
+        if (unmapped)
+            vm_count_mapped(machine, -unmapped);
         vm_count(machine, entries.cleared, (uint64_t)used);
     }
     vm_unlock(machine, &at->table->lock, VM_RANK_TABLE);
