@@ -29,8 +29,7 @@ struct run {
     struct trace_reader *reader;
     struct player *player;
     uint64_t line;     /* of the latest event */
-    uint64_t lives;    /* what the processes that have ended saw: state_of_process() */
-    uint64_t aside_ns; /* spent on checks, questions and `lives` */
+    uint64_t aside_ns; /* spent on checks and questions */
 };
 
 static void fail(struct run_result *result, enum run_end end, const char *format, ...)
@@ -99,13 +98,13 @@ static void collect(struct run *run) {
     result->processes = trace_processes(run->reader);
     for (int op = 0; op < OPS; op++)
         result->seconds += (double)result->ops[op].ns / 1e9;
-    vm_stats_read(player->machine, &result->stats);
+    vm_stats_read(player->world->machine, &result->stats);
     ask_take_off(&result->asked, &result->stats);
     for (int cost = 0; cost <= VM_COST_OTHER; cost++)
-        result->cost_peak[cost] = vm_cost_peak(player->machine, (enum vm_cost)cost);
-    vm_cache_each(player->machine, note_end, result);
-    player_clear(player);
-    vm_cache_each(player->machine, note_after, result);
+        result->cost_peak[cost] = vm_cost_peak(player->world->machine, (enum vm_cost)cost);
+    vm_cache_each(player->world->machine, note_end, result);
+    world_clear(player->world);
+    vm_cache_each(player->world->machine, note_after, result);
 }
 
 /* ---------------------------------------------------------------- events */
@@ -122,16 +121,15 @@ static enum play check(struct run *run) {
     return play;
 }
 
-/* The last look at what the process sees, before exec or exit. */
-static enum play note_life(struct run *run, const struct trace_event *event) {
-    enum play play = player_flush(run->player);
-    if (play != PLAY_ON)
-        return play;
+/* The last look at what the process sees, before exec or exit. => flushed */
+static enum play last_look(struct player *player, const struct run_request *request,
+                           const struct trace_event *event) {
+    enum play play = PLAY_ON;
     uint64_t begin = player_now();
-    run->lives = state_of_process(run->player, event->process, run->lives);
-    if (run->request->verify && run->player->model)
-        play = player_check_process(run->player, event->process, event->line);
-    run->aside_ns += player_now() - begin;
+    player->lives += state_of_process(player, event->process);
+    if (request->verify && player->world->model)
+        play = player_check_process(player, event->process, event->line);
+    player->aside_ns += player_now() - begin;
     return play;
 }
 
@@ -178,8 +176,11 @@ static enum play play_event(struct run *run, const struct trace_event *event) {
         return PLAY_ON;
     }
     enum play play = PLAY_ON;
-    if (event->kind == EVENT_EXEC || event->kind == EVENT_EXIT)
-        play = note_life(run, event);
+    if (event->kind == EVENT_EXEC || event->kind == EVENT_EXIT) {
+        play = player_flush(run->player);
+        if (play == PLAY_ON)
+            play = last_look(run->player, run->request, event);
+    }
     if (play == PLAY_ON)
         play = player_event(run->player, event);
     return play == PLAY_ON ? check_if_due(run) : play;
@@ -217,7 +218,7 @@ static void write_state(struct run *run) {
         fail(run->result, RUN_FAILED, "cannot write the state to %s: %s", path, strerror(errno));
         return;
     }
-    run->result->state_hash = state_write(run->player, file) ^ run->lives;
+    run->result->state_hash = state_write(run->player, file) ^ run->player->lives;
     if (!file)
         return;
     bool failed = fflush(file) != 0 || ferror(file);
@@ -237,7 +238,8 @@ static void ask_at_end(struct run *run) {
 static void play(struct run *run) {
     uint64_t begin = player_now();
     bool complete = play_events(run);
-    run->result->wall_seconds = (double)(player_now() - begin - run->aside_ns) / 1e9;
+    run->result->wall_seconds =
+        (double)(player_now() - begin - run->aside_ns - run->player->aside_ns) / 1e9;
     if (complete)
         ask_at_end(run);
     if (complete && run->request->verify) {
@@ -274,7 +276,7 @@ void run_trace(const struct run_request *request, struct run_result *result) {
     }
     run.player = player_create(&config, trace_file_name(run.reader));
     if (run.player) {
-        vm_cache_each(run.player->machine, note_before, result);
+        vm_cache_each(run.player->world->machine, note_before, result);
         play(&run);
     } else {
         result->end = RUN_FAILED;

@@ -26,7 +26,7 @@ struct state {
     struct player *player;
     FILE *file;
     uint64_t hash;
-    const struct player_process *process; /* the current one */
+    const struct world_process *process; /* the current one */
     uint32_t process_index;
 
     struct vm_area_view area; /* the areas joined so far; start == end: none */
@@ -166,8 +166,8 @@ static const struct first_place *first_place(struct state *state, const struct v
 
 /* Whether the machine may give the page away is decided by who shares it, too. */
 static bool may_be_discarded(struct state *state, uint64_t address) {
-    return state->player->model &&
-           model_view(state->player->model, state->process_index, address, VM_READ)
+    return state->player->world->model &&
+           model_view(state->player->world->model, state->process_index, address, VM_READ)
                .may_be_discarded;
 }
 
@@ -182,7 +182,7 @@ static bool visit_page(const struct vm_page_view *page, void *context) {
     emit(state, "\n");
     if (may_be_discarded(state, page->address))
         state->hash = hash;
-    else if (state->player->model &&
+    else if (state->player->world->model &&
              vm_peek(state->process->space, page->address, &version, sizeof(version)) == VM_OK)
         digest(state, version);
     return true;
@@ -194,16 +194,16 @@ static bool digest_page(const struct vm_page_view *page, void *context) {
     if (page->kind != VM_PAGE_ANONYMOUS || page->discardable ||
         may_be_discarded(state, page->address))
         return true;
-    if (state->player->model)
+    if (state->player->world->model)
         vm_peek(state->process->space, page->address, &version, sizeof(version));
     digest(state, page->address);
     digest(state, version);
     return true;
 }
 
-uint64_t state_of_process(struct player *player, uint32_t process, uint64_t hash) {
-    struct state state = { .player = player, .hash = hash, .process_index = process };
-    state.process = &player->processes[process];
+uint64_t state_of_process(struct player *player, uint32_t process) {
+    struct state state = { .player = player, .hash = HASH_BEGIN, .process_index = process };
+    state.process = &player->world->processes[process];
     digest(&state, state.process->pid);
     emit_areas(&state);
     vm_page_each(state.process->space, 0, VM_ADDRESS_END, digest_page, &state);
@@ -222,13 +222,13 @@ static void emit_process(struct state *state) {
 
 /* The model knows which pages were ever written; the machine says what they hold. */
 static void digest_objects(struct state *state) {
-    for (size_t i = 0; i < state->player->object_room; i++) {
-        const struct player_object *object = &state->player->objects[i];
+    for (size_t i = 0; i < state->player->world->object_room; i++) {
+        const struct world_object *object = &state->player->world->objects[i];
         uint64_t expected;
         if (!object->object)
             continue;
-        for (uint64_t page = 0;
-             model_next_written(model_object(state->player->model, (uint32_t)i), &page, &expected);
+        for (uint64_t page = 0; model_next_written(
+                 model_object(state->player->world->model, (uint32_t)i), &page, &expected);
              page++) {
             uint64_t version = 0;
             vm_object_peek(object->object, page << VM_PAGE_SHIFT, &version, sizeof(version));
@@ -242,7 +242,7 @@ static void digest_objects(struct state *state) {
 /* Shared anonymous memory has no name: its pages are told where processes show them. */
 static void digest_shared_anonymous(struct state *state, uint32_t process) {
     const struct model_area *areas;
-    size_t count = model_areas(state->player->model, process, &areas);
+    size_t count = model_areas(state->player->world->model, process, &areas);
     for (size_t i = 0; i < count; i++) {
         const struct model_area *area = &areas[i];
         if (!area->object || area->object->declared)
@@ -251,7 +251,8 @@ static void digest_shared_anonymous(struct state *state, uint32_t process) {
         uint64_t behind = page + ((area->end - area->start) >> VM_PAGE_SHIFT);
         for (; model_next_written(area->object, &page, &expected) && page < behind; page++) {
             uint64_t version = 0, address = area->start + ((page - area->pgoff) << VM_PAGE_SHIFT);
-            vm_peek(state->player->processes[process].space, address, &version, sizeof(version));
+            vm_peek(state->player->world->processes[process].space, address, &version,
+                    sizeof(version));
             digest(state, address);
             digest(state, version);
         }
@@ -261,16 +262,16 @@ static void digest_shared_anonymous(struct state *state, uint32_t process) {
 uint64_t state_write(struct player *player, FILE *file) {
     struct state state = { .player = player, .file = file, .hash = HASH_BEGIN };
     size_t count;
-    uint32_t *processes = player_processes(player, &count);
+    uint32_t *processes = world_processes(player->world, &count);
     emit(&state, "objrmap-state 1\n");
     for (size_t i = 0; i < count; i++) {
-        state.process = &player->processes[processes[i]];
+        state.process = &player->world->processes[processes[i]];
         state.process_index = processes[i];
         emit_process(&state);
     }
-    for (size_t i = 0; player->model && i < count; i++)
+    for (size_t i = 0; player->world->model && i < count; i++)
         digest_shared_anonymous(&state, processes[i]);
-    if (player->model)
+    if (player->world->model)
         digest_objects(&state);
     free(processes);
     free(state.places);

@@ -29,10 +29,11 @@
 uint64_t state_write(struct player *player, FILE *file);
 
 /*
- * What one process sees, hashed onto `hash`: its areas, its private pages, and with contents their
- * versions. Taken at each exec and exit, so that a trace that leaves no process still says something.
+ * The hash of what one process sees: its areas, its private pages, and with contents their versions.
+ * Taken at each exec and exit, so that a trace that leaves no process still says something; the sum
+ * does not depend on the order in which processes end.
  * => flushed
  */
-uint64_t state_of_process(struct player *player, uint32_t process, uint64_t hash);
+uint64_t state_of_process(struct player *player, uint32_t process);
 
 #endif

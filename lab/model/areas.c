@@ -18,6 +18,7 @@ struct model_object *model_object_get(struct model_object *object) {
 void model_object_put(struct model_object *object) {
     if (!object || --object->references)
         return;
+    pthread_mutex_destroy(&object->lock);
     page_map_free(&object->written);
     free(object);
 }

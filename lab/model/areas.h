@@ -10,13 +10,18 @@
 
 #include "model/model.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 struct model_object {
-    uint64_t references;
-    uint64_t pages;     /* its size */
-    uint64_t generated; /* pages below this read as the file's own while nobody has written them */
-    uint32_t id;        /* the trace's, if it is declared there */
-    bool declared;      /* else it is shared anonymous memory */
-    struct page_map written; /* versions, with MODEL_PRESENT */
+    _Atomic uint64_t references;
+    uint64_t pages;      /* its size */
+    uint64_t generated;  /* pages below this read as the file's own while nobody has written them */
+    uint32_t id;         /* the trace's, if it is declared there */
+    bool declared;       /* else it is shared anonymous memory */
+    _Atomic bool shared; /* somebody maps it so */
+    pthread_mutex_t lock;
+    struct page_map written; /* versions, with MODEL_PRESENT: under the lock */
 };
 
 /* Set in every value of a page map: a page may well be written and of version 0. */

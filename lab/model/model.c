@@ -7,6 +7,7 @@
 #include "memory.h"
 #include "model/areas.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 struct process {
@@ -43,11 +44,19 @@ void model_destroy(struct model *model) {
     free(model);
 }
 
+void model_make_room(struct model *model, size_t processes, size_t objects) {
+    model->processes =
+        grow_array(model->processes, &model->process_room, processes, sizeof(*model->processes));
+    model->objects =
+        grow_array(model->objects, &model->object_room, objects, sizeof(struct model_object *));
+}
+
 /* ---------------------------------------------------------------- objects */
 
 static struct model_object *new_object(uint32_t id, uint64_t pages, uint64_t generated) {
     struct model_object *object = new_array(1, sizeof(*object));
     object->references = 1;
+    pthread_mutex_init(&object->lock, NULL);
     object->id = id;
     object->pages = pages;
     object->generated = generated;
@@ -56,10 +65,13 @@ static struct model_object *new_object(uint32_t id, uint64_t pages, uint64_t gen
 
 void model_object_declare(struct model *model, uint32_t object, uint32_t id, bool file,
                           uint64_t pages) {
-    model->objects = grow_array(model->objects, &model->object_room, (size_t)object + 1,
-                                sizeof(struct model_object *));
+    model_make_room(model, 0, (size_t)object + 1);
     model->objects[object] = new_object(id, pages, file ? pages : 0);
     model->objects[object]->declared = true;
+}
+
+void model_object_share(struct model *model, uint32_t object) {
+    atomic_store_explicit(&model->objects[object]->shared, true, memory_order_relaxed);
 }
 
 struct model_object *model_object(struct model *model, uint32_t object) {
@@ -95,7 +107,9 @@ void model_object_resize(struct model *model, uint32_t index, uint64_t pages) {
 }
 
 static uint64_t object_version(struct model_object *object, uint64_t page) {
+    pthread_mutex_lock(&object->lock);
     uint64_t value = page_map_get(&object->written, page);
+    pthread_mutex_unlock(&object->lock);
     if (value)
         return value & STAMP_VERSION_MASK;
     return page < object->generated ? stamp_of_file(object->id, page) : 0;
@@ -104,8 +118,7 @@ static uint64_t object_version(struct model_object *object, uint64_t page) {
 /* ---------------------------------------------------------------- processes */
 
 void model_process_begin(struct model *model, uint32_t process) {
-    model->processes = grow_array(model->processes, &model->process_room, (size_t)process + 1,
-                                  sizeof(*model->processes));
+    model_make_room(model, (size_t)process + 1, 0);
     model->processes[process].exists = true;
 }
 
@@ -157,6 +170,8 @@ void model_map(struct model *model, uint32_t index, const struct model_mapping *
         area.object = model_object_get(model->objects[mapping->object]);
     else if (mapping->shared)
         area.object = new_object(0, (area.end - area.start) >> VM_PAGE_SHIFT, 0);
+    if (mapping->shared)
+        atomic_store_explicit(&area.object->shared, true, memory_order_relaxed);
     unmap(process, area.start, area.end);
     areas_insert(&process->areas, &area);
 }
@@ -320,20 +335,28 @@ struct model_view model_view(struct model *model, uint32_t index, uint64_t addre
     if (!area->shared) {
         uint64_t value = page_map_get(&process->privately, address >> VM_PAGE_SHIFT);
         if (value)
-            return (struct model_view){ VM_OK, value & STAMP_VERSION_MASK, value & MODEL_DISCARDED,
-                                        false };
+            return (struct model_view){ .outcome = VM_OK,
+                                        .version = value & STAMP_VERSION_MASK,
+                                        .may_be_discarded = value & MODEL_DISCARDED };
     }
     if (!area->object)
         return (struct model_view){ .outcome = VM_OK };
-    return (struct model_view){ VM_OK, object_version(area->object, page), false, !area->shared };
+    return (struct model_view){ .outcome = VM_OK,
+                                .version = object_version(area->object, page),
+                                .private_file = !area->shared,
+                                .shared = (area->shared || access != VM_WRITE) &&
+                                          atomic_load_explicit(&area->object->shared,
+                                                               memory_order_relaxed) };
 }
 
 static void write_page(struct process *process, struct model_area *area, uint64_t address,
                        uint64_t version) {
     uint64_t page = area->pgoff + ((address - area->start) >> VM_PAGE_SHIFT);
-    if (area->shared)
+    if (area->shared) {
+        pthread_mutex_lock(&area->object->lock);
         page_map_set(&area->object->written, page, version | MODEL_PRESENT);
-    else
+        pthread_mutex_unlock(&area->object->lock);
+    } else
         page_map_set(&process->privately, address >> VM_PAGE_SHIFT, version | MODEL_PRESENT);
 }
 
@@ -365,10 +388,12 @@ bool model_next_private(struct model *model, uint32_t process, uint64_t *address
 }
 
 bool model_next_written(struct model_object *object, uint64_t *page, uint64_t *version) {
-    if (!page_map_next(&object->written, page, version))
-        return false;
-    *version &= STAMP_VERSION_MASK;
-    return true;
+    pthread_mutex_lock(&object->lock);
+    bool found = page_map_next(&object->written, page, version);
+    pthread_mutex_unlock(&object->lock);
+    if (found)
+        *version &= STAMP_VERSION_MASK;
+    return found;
 }
 
 uint64_t model_object_pages(const struct model_object *object) {

@@ -9,6 +9,9 @@
  * Processes and objects are named by the reader's dense indices. The caller tells of calls that the
  * machine has carried out, and of how: calls that it refused are not told, or, where Linux changes
  * something in spite of the error, with the word VM_ENOMEM.
+ *
+ * Calls about different processes may come from several threads. Those that declare, resize or make
+ * room come from one thread while no other calls.
  */
 #ifndef OBJRMAP_LAB_MODEL_MODEL_H
 #define OBJRMAP_LAB_MODEL_MODEL_H
@@ -21,11 +24,17 @@ struct model;
 struct model *model_create(void);
 void model_destroy(struct model *model);
 
+/* For indices below these. */
+void model_make_room(struct model *model, size_t processes, size_t objects);
+
 /* ---------------------------------------------------------------- objects */
 
 /* A file's pages below its size read as stamp_of_file(id, page); shared memory reads as zeroes. */
 void model_object_declare(struct model *model, uint32_t object, uint32_t id, bool file,
                           uint64_t pages);
+
+/* From here on processes may change the object for each other: model_view() says so. => any thread */
+void model_object_share(struct model *model, uint32_t object);
 
 /* Pages beyond the end are gone, private copies included, and read as zeroes if they come back. */
 void model_object_resize(struct model *model, uint32_t object, uint64_t pages);
@@ -76,6 +85,7 @@ struct model_view {
     uint64_t version;      /* for VM_OK */
     bool may_be_discarded; /* VM_MADV_FREE: the page may as well read as zeroes */
     bool private_file;     /* shows a page of an object, and a write would make a private copy */
+    bool shared; /* other processes may change what this one sees, or see what it writes */
 };
 
 /* What an access would meet. Addresses are anywhere in the page. */

@@ -6,13 +6,14 @@
 
 #include "memory.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CHUNK_SHIFT = 6, CHUNK_PAGES = 1 << CHUNK_SHIFT };
 
 struct page_chunk {
-    size_t owners; /* maps that share it */
+    _Atomic size_t owners; /* maps that share it: while there are several, nobody writes to it */
     uint64_t values[CHUNK_PAGES];
 };
 
@@ -38,21 +39,21 @@ static struct page_chunk *chunk_of(struct page_map *map, uint64_t page) {
     return found ? map->slots[slot].chunk : NULL;
 }
 
+static void release_chunk(struct page_chunk *chunk) {
+    if (atomic_fetch_sub_explicit(&chunk->owners, 1, memory_order_acq_rel) == 1)
+        free(chunk);
+}
+
 /* The slot's chunk, which no other map shares any more. */
 static struct page_chunk *own_chunk(struct page_map *map, size_t slot) {
     struct page_chunk *chunk = map->slots[slot].chunk;
-    if (chunk->owners == 1)
+    if (atomic_load_explicit(&chunk->owners, memory_order_acquire) == 1)
         return chunk;
     struct page_chunk *copy = new_array(1, sizeof(*copy));
     memcpy(copy->values, chunk->values, sizeof(copy->values));
     copy->owners = 1;
-    chunk->owners--;
+    release_chunk(chunk);
     return map->slots[slot].chunk = copy;
-}
-
-static void release_chunk(struct page_chunk *chunk) {
-    if (--chunk->owners == 0)
-        free(chunk);
 }
 
 static struct page_chunk *add_chunk(struct page_map *map, size_t slot, uint64_t key) {
@@ -125,7 +126,7 @@ void page_map_copy(struct page_map *to, const struct page_map *from) {
     to->count = from->count;
     for (size_t i = 0; i < from->count; i++) {
         to->slots[i] = from->slots[i];
-        to->slots[i].chunk->owners++;
+        atomic_fetch_add_explicit(&to->slots[i].chunk->owners, 1, memory_order_relaxed);
     }
 }
 

@@ -3,7 +3,8 @@
  * page_map.h - a sparse map from page numbers to 64-bit values, of which 0 means "nothing here".
  *
  * A sorted array of chunks of 64 pages. Copies share chunks until one of them writes, so copying a
- * process's pages at every fork costs little.
+ * process's pages at every fork costs little. Two maps may be used by two threads, whatever they share;
+ * one map, even to look at it, by one.
  */
 #ifndef OBJRMAP_LAB_MODEL_PAGE_MAP_H
 #define OBJRMAP_LAB_MODEL_PAGE_MAP_H

@@ -40,11 +40,11 @@ bool ask_parse(const char *text, char separator, struct ask *ask) {
 
 static void ask_frame(struct player *player, uint64_t frame, struct asked *asked) {
     struct vm_stats before, after;
-    vm_stats_read(player->machine, &before);
+    vm_stats_read(player->world->machine, &before);
     uint64_t begin = player_now();
-    asked->hits += vm_page_mappings(player->machine, frame, NULL, NULL);
+    asked->hits += vm_page_mappings(player->world->machine, frame, NULL, NULL);
     uint64_t ns = player_now() - begin;
-    vm_stats_read(player->machine, &after);
+    vm_stats_read(player->world->machine, &after);
     if (after.rmap.walks == before.rmap.walks)
         return; /* nobody maps it, and nobody had to be asked */
     uint64_t visits = after.rmap.object_visits - before.rmap.object_visits;
@@ -60,9 +60,9 @@ static void ask_frame(struct player *player, uint64_t frame, struct asked *asked
 
 static bool ask_process(struct player *player, const struct ask *ask, struct asked *asked) {
     struct vm_space *space = NULL;
-    for (size_t i = 0; i < player->process_room && !space; i++)
-        if (player->processes[i].space && player->processes[i].pid == ask->pid)
-            space = player->processes[i].space;
+    for (size_t i = 0; i < player->world->process_room && !space; i++)
+        if (player->world->processes[i].space && player->world->processes[i].pid == ask->pid)
+            space = player->world->processes[i].space;
     for (uint64_t page = 0; space && page < ask->pages; page++) {
         uint64_t address = ask->address + (page << VM_PAGE_SHIFT);
         uint64_t frame = address < VM_ADDRESS_END ? vm_frame_at(space, address) : VM_NO_FRAME;
@@ -78,7 +78,7 @@ bool ask_player(struct player *player, const struct ask *ask, struct asked *aske
     if (!ask->all)
         return ask_process(player, ask, asked);
     struct vm_stats stats;
-    vm_stats_read(player->machine, &stats);
+    vm_stats_read(player->world->machine, &stats);
     for (uint64_t frame = 0; frame < stats.memory.frames_total; frame++)
         ask_frame(player, frame, asked);
     return true;

@@ -75,7 +75,7 @@ static bool take_machine_area(const struct vm_area_view *view, void *context) {
 
 static struct check_area *model_list(struct check *check, size_t *count) {
     const struct model_area *areas;
-    size_t all = model_areas(check->player->model, check->process, &areas), room = 0;
+    size_t all = model_areas(check->player->world->model, check->process, &areas), room = 0;
     struct check_area *list = NULL;
     *count = 0;
     for (size_t i = 0; i < all; i++) {
@@ -117,7 +117,7 @@ static void describe(const struct check_area *area, char *text, size_t bytes) {
 
 static enum play different_area(struct check *check, const struct check_area *found,
                                 const struct check_area *expected) {
-    const struct player_process *process = &check->player->processes[check->process];
+    const struct world_process *process = &check->player->world->processes[check->process];
     char found_text[120], expected_text[120];
     describe(found, found_text, sizeof(found_text));
     describe(expected, expected_text, sizeof(expected_text));
@@ -125,15 +125,15 @@ static enum play different_area(struct check *check, const struct check_area *fo
                             "%s:%" PRIu64 ": process %" PRIu32
                             " (%s): the machine has the area %s, "
                             "expected %s",
-                            check->player->trace_name, check->line, process->pid, process->name,
-                            found_text, expected_text);
+                            check->player->world->trace_name, check->line, process->pid,
+                            process->name, found_text, expected_text);
 }
 
 static enum play check_areas(struct check *check) {
     size_t expected_count;
     struct check_area *expected = model_list(check, &expected_count);
     enum play play = PLAY_ON;
-    vm_area_each(check->player->processes[check->process].space, take_machine_area, check);
+    vm_area_each(check->player->world->processes[check->process].space, take_machine_area, check);
     for (size_t i = 0; play == PLAY_ON && (i < expected_count || i < check->area_count); i++) {
         const struct check_area *want = i < expected_count ? &expected[i] : NULL;
         const struct check_area *have = i < check->area_count ? &check->areas[i] : NULL;
@@ -147,8 +147,8 @@ static enum play check_areas(struct check *check) {
 /* ---------------------------------------------------------------- pages */
 
 enum play check_page(struct player *player, uint32_t process, uint64_t address, uint64_t line) {
-    const struct player_process *who = &player->processes[process];
-    struct model_view view = model_view(player->model, process, address, VM_READ);
+    const struct world_process *who = &player->world->processes[process];
+    struct model_view view = model_view(player->world->model, process, address, VM_READ);
     uint64_t head = 0, tail = 0;
     if (view.outcome == VM_SIGSEGV)
         return PLAY_ON; /* no program can look */
@@ -159,7 +159,7 @@ enum play check_page(struct player *player, uint32_t process, uint64_t address, 
         return player_different(player,
                                 "%s:%" PRIu64 ": process %" PRIu32 " (%s), address %" PRIx64
                                 ": looking ends in %s, expected %s",
-                                player->trace_name, line, who->pid, who->name, address,
+                                player->world->trace_name, line, who->pid, who->name, address,
                                 vm_result_text(result), vm_result_text(view.outcome));
     if (result != VM_OK || (head == view.version && tail == stamp_tail(view.version)) ||
         (view.may_be_discarded && head == 0 && tail == 0))
@@ -168,8 +168,8 @@ enum play check_page(struct player *player, uint32_t process, uint64_t address, 
                             "%s:%" PRIu64 ": process %" PRIu32 " (%s), address %" PRIx64
                             ": the page is of version %" PRIx64 " (tail %" PRIx64
                             "), expected %" PRIx64 " (tail %" PRIx64 ")",
-                            player->trace_name, line, who->pid, who->name, address, head, tail,
-                            view.version, stamp_tail(view.version));
+                            player->world->trace_name, line, who->pid, who->name, address, head,
+                            tail, view.version, stamp_tail(view.version));
 }
 
 /* Compares the model's private pages below `end` that the machine's page tables do not know. */
@@ -178,7 +178,7 @@ static bool check_privates_below(struct check *check, uint64_t end) {
         check->play = check_page(check->player, check->process, check->next_private, check->line);
         check->next_private += VM_PAGE_SIZE;
         check->private_left =
-            model_next_private(check->player->model, check->process, &check->next_private);
+            model_next_private(check->player->world->model, check->process, &check->next_private);
     }
     return check->play == PLAY_ON;
 }
@@ -191,7 +191,7 @@ static bool visit_page(const struct vm_page_view *page, void *context) {
     if (check->private_left && check->next_private == page->address) {
         check->next_private += VM_PAGE_SIZE;
         check->private_left =
-            model_next_private(check->player->model, check->process, &check->next_private);
+            model_next_private(check->player->world->model, check->process, &check->next_private);
     }
     return check->play == PLAY_ON;
 }
@@ -199,9 +199,9 @@ static bool visit_page(const struct vm_page_view *page, void *context) {
 static enum play check_pages(struct check *check) {
     check->next_private = 0;
     check->private_left =
-        model_next_private(check->player->model, check->process, &check->next_private);
-    vm_page_each(check->player->processes[check->process].space, 0, VM_ADDRESS_END, visit_page,
-                 check);
+        model_next_private(check->player->world->model, check->process, &check->next_private);
+    vm_page_each(check->player->world->processes[check->process].space, 0, VM_ADDRESS_END,
+                 visit_page, check);
     check_privates_below(check, VM_ADDRESS_END);
     return check->play;
 }
@@ -209,7 +209,7 @@ static enum play check_pages(struct check *check) {
 /* The ends of each area, touched or not; and of shared anonymous memory each written page. */
 static enum play check_area_pages(struct check *check) {
     const struct model_area *areas;
-    size_t count = model_areas(check->player->model, check->process, &areas);
+    size_t count = model_areas(check->player->world->model, check->process, &areas);
     enum play play = PLAY_ON;
     for (size_t i = 0; i < count && play == PLAY_ON; i++) {
         const struct model_area *area = &areas[i];
@@ -243,8 +243,8 @@ enum play player_check_process(struct player *player, uint32_t process, uint64_t
 /* ---------------------------------------------------------------- objects */
 
 static enum play check_object(struct player *player, size_t index, uint64_t line) {
-    const struct player_object *object = &player->objects[index];
-    struct model_object *expected = model_object(player->model, (uint32_t)index);
+    const struct world_object *object = &player->world->objects[index];
+    struct model_object *expected = model_object(player->world->model, (uint32_t)index);
     uint64_t version;
     for (uint64_t page = 0; model_next_written(expected, &page, &version); page++) {
         uint64_t head = 0, tail = 0, offset = page << VM_PAGE_SHIFT;
@@ -257,8 +257,8 @@ static enum play check_object(struct player *player, size_t index, uint64_t line
                 player,
                 "%s:%" PRIu64 ": object %" PRIu32 ", page %" PRIx64 ": %s, version %" PRIx64
                 " (tail %" PRIx64 "), expected %" PRIx64 " (tail %" PRIx64 ")",
-                player->trace_name, line, object->id, page, vm_result_text(result), head, tail,
-                version, stamp_tail(version));
+                player->world->trace_name, line, object->id, page, vm_result_text(result), head,
+                tail, version, stamp_tail(version));
     }
     return PLAY_ON;
 }
@@ -273,7 +273,7 @@ static void note_difference(const char *difference, void *context) {
 
 static enum play check_oracle(struct player *player, uint64_t line) {
     player->failure[0] = '\0';
-    uint64_t differences = vm_verify(player->machine, note_difference, player);
+    uint64_t differences = vm_verify(player->world->machine, note_difference, player);
     if (!differences)
         return PLAY_ON;
     char first[sizeof(player->failure)];
@@ -281,19 +281,19 @@ static enum play check_oracle(struct player *player, uint64_t line) {
     return player_different(player,
                             "%s:%" PRIu64 ": the reverse map and the oracle differ in %" PRIu64
                             " places; the first: %.300s",
-                            player->trace_name, line, differences, first);
+                            player->world->trace_name, line, differences, first);
 }
 
 enum play player_check(struct player *player, uint64_t line) {
     enum play play = check_oracle(player, line);
     player->checks++;
-    if (!player->model)
+    if (!player->world->model)
         return play;
-    for (size_t i = 0; play == PLAY_ON && i < player->process_room; i++)
-        if (player->processes[i].space)
+    for (size_t i = 0; play == PLAY_ON && i < player->world->process_room; i++)
+        if (player->world->processes[i].space)
             play = player_check_process(player, (uint32_t)i, line);
-    for (size_t i = 0; play == PLAY_ON && i < player->object_room; i++)
-        if (player->objects[i].object)
+    for (size_t i = 0; play == PLAY_ON && i < player->world->object_room; i++)
+        if (player->world->objects[i].object)
             play = check_object(player, i, line);
     return play;
 }

@@ -50,16 +50,16 @@ enum play player_different(struct player *player, const char *format, ...) {
 
 enum play player_out_of_memory(struct player *player, uint32_t process, uint64_t line,
                                const char *doing) {
-    const struct player_process *victim = &player->processes[process];
+    const struct world_process *victim = &player->world->processes[process];
     struct vm_stats stats;
-    vm_stats_read(player->machine, &stats);
+    vm_stats_read(player->world->machine, &stats);
     snprintf(player->failure, sizeof(player->failure),
              "%s:%" PRIu64 ": out of memory: process %" PRIu32
              " (%s) needs memory for %s, and nothing "
              "can be freed. Of %" PRIu64 " pages of memory %" PRIu64 " are page tables, %" PRIu64
              " locked, %" PRIu64 " free; %" PRIu64 " pages of swap are used. Try a larger --memory "
              "or --swap.",
-             player->trace_name, line, victim->pid, victim->name ? victim->name : "?", doing,
+             player->world->trace_name, line, victim->pid, victim->name ? victim->name : "?", doing,
              stats.memory.frames_total, stats.memory.tables, stats.memory.locked,
              stats.memory.frames_free, stats.memory.swap_used);
     return PLAY_OUT_OF_MEMORY;
@@ -67,87 +67,50 @@ enum play player_out_of_memory(struct player *player, uint32_t process, uint64_t
 
 /* ---------------------------------------------------------------- life */
 
-static struct player *machine_failed(struct player *player, int result, const char *why) {
-    complain("cannot make the machine: %s%s%s", vm_result_text(result), why ? ": " : "",
-             why ? why : "");
-    player_destroy(player);
-    return NULL;
-}
-
 struct player *player_create(const struct vm_machine_config *config, const char *trace_name) {
-    struct player *player = new_array(1, sizeof(*player));
-    player->trace_name = trace_name;
-    posix_port_init(&player->port, config->cpus);
-    player->port.frames =
-        config->contents == VM_CONTENTS_KEPT ? POSIX_FRAMES_HUGE : POSIX_FRAMES_SMALL;
-    struct vm_machine_config own = *config;
-    own.port = &player->port.port;
-    if (own.swap_pages) {
-        player->swap = store_new_swap();
-        own.swap = store_backing(player->swap);
-    }
-    const char *why = NULL;
-    int result = vm_machine_create(&own, &player->machine, &why);
-    if (result != VM_OK) {
-        player->machine = NULL;
-        return machine_failed(player, result, why);
-    }
-    if (own.contents == VM_CONTENTS_KEPT)
-        player->model = model_create();
+    struct world *world = world_create(config, trace_name);
+    struct player *player = world ? new_array(1, sizeof(*player)) : NULL;
+    if (player)
+        player->world = world;
     return player;
 }
 
-static void forget_process(struct player_process *process) {
-    free(process->name);
-    *process = (struct player_process){ 0 };
-}
-
-void player_clear(struct player *player) {
-    for (size_t i = 0; i < player->process_room; i++)
-        if (player->processes[i].space) {
-            vm_exit(player->processes[i].space);
-            forget_process(&player->processes[i]);
-        }
-    for (size_t i = 0; i < player->object_room; i++)
-        if (player->objects[i].object) {
-            vm_object_put(player->objects[i].object);
-            player->objects[i] = (struct player_object){ 0 };
-        }
-}
-
 void player_destroy(struct player *player) {
-    if (!player)
-        return;
-    if (player->machine) {
-        player_clear(player);
-        vm_machine_destroy(player->machine);
-    }
-    if (player->swap) {
-        struct vm_backing *backing = store_backing(player->swap);
-        backing->close(backing);
-    }
-    model_destroy(player->model);
-    free(player->processes);
-    free(player->objects);
+    if (player)
+        world_destroy(player->world);
     free(player);
 }
 
-static int by_pid(const void *a, const void *b, void *context) {
-    const struct player *player = context;
-    uint32_t first = player->processes[*(const uint32_t *)a].pid;
-    uint32_t second = player->processes[*(const uint32_t *)b].pid;
-    return (first > second) - (first < second);
+static void add_op(struct op_count *op, const struct op_count *other) {
+    op->count += other->count;
+    op->ns += other->ns;
+    if (other->refused && (!op->refused || other->refused_line < op->refused_line)) {
+        op->refused_line = other->refused_line;
+        op->refusal = other->refusal;
+    }
+    op->refused += other->refused;
 }
 
-uint32_t *player_processes(const struct player *player, size_t *count) {
-    uint32_t *list = new_array(player->process_room, sizeof(*list));
-    *count = 0;
-    for (size_t i = 0; i < player->process_room; i++)
-        if (player->processes[i].space)
-            list[(*count)++] = (uint32_t)i;
-    if (*count)
-        qsort_r(list, *count, sizeof(*list), by_pid, (void *)(uintptr_t)player);
-    return list;
+void player_add(struct player *player, const struct player *other) {
+    for (int op = 0; op < OPS; op++)
+        add_op(&player->ops[op], &other->ops[op]);
+    player->pages_touched += other->pages_touched;
+    player->segv += other->segv;
+    player->bus += other->bus;
+    player->checks += other->checks;
+    player->lives += other->lives;
+    player->aside_ns += other->aside_ns;
+}
+
+/* ---------------------------------------------------------------- among other players */
+
+void player_take_turn(struct player *player) {
+    if (player->take_turn)
+        player->take_turn(player);
+}
+
+bool player_try_again(struct player *player, int result) {
+    return result == VM_OOM && player->take_all && player->take_all(player);
 }
 
 /* ---------------------------------------------------------------- calls and their results */
@@ -156,25 +119,26 @@ uint32_t *player_processes(const struct player *player, size_t *count) {
 struct call {
     struct player *player;
     const struct trace_event *event;
-    struct player_process *process;
+    struct world_process *process;
     struct vm_space *space;
     enum op op;
-    uint64_t begin;
+    uint64_t begin, waited;
 };
 
 static struct call call_begin(struct player *player, const struct trace_event *event, enum op op) {
     struct call call = { .player = player, .event = event, .op = op };
     if (op != OP_TRUNCATE) {
-        call.process = &player->processes[event->process];
+        call.process = &player->world->processes[event->process];
         call.space = call.process->space;
     }
     call.begin = player_now();
+    call.waited = player->waited_ns;
     return call;
 }
 
 static enum play call_end(const struct call *call, int result) {
     struct op_count *count = &call->player->ops[call->op];
-    count->ns += player_now() - call->begin;
+    count->ns += player_now() - call->begin - (call->player->waited_ns - call->waited);
     count->count++;
     if (result == VM_OK)
         return PLAY_ON;
@@ -200,36 +164,35 @@ static uint64_t whole_pages(uint64_t bytes) {
 static enum play declare_object(struct player *player, const struct trace_event *event) {
     uint64_t pages = whole_pages(event->declare.size);
     bool file = event->declare.kind == OBJECT_FILE;
-    player->objects = grow_array(player->objects, &player->object_room, (size_t)event->object + 1,
-                                 sizeof(*player->objects));
-    struct player_object *object = &player->objects[event->object];
+    world_make_room(player->world, event);
+    struct world_object *object = &player->world->objects[event->object];
     int result;
     object->id = event->declare.id;
     if (file) {
         object->store = store_new_file(object->id, pages);
-        result = vm_object_open(player->machine, store_backing(object->store), object->id,
+        result = vm_object_open(player->world->machine, store_backing(object->store), object->id,
                                 &object->object);
     } else {
-        result = vm_object_create_shm(player->machine, pages << VM_PAGE_SHIFT, object->id,
+        result = vm_object_create_shm(player->world->machine, pages << VM_PAGE_SHIFT, object->id,
                                       &object->object);
     }
     if (result != VM_OK) {
         struct vm_backing *backing = object->store ? store_backing(object->store) : NULL;
         if (backing)
             backing->close(backing);
-        *object = (struct player_object){ 0 };
+        *object = (struct world_object){ 0 };
         return player_different(player, "%s:%" PRIu64 ": object %" PRIu32 " cannot be opened: %s",
-                                player->trace_name, event->line, event->declare.id,
+                                player->world->trace_name, event->line, event->declare.id,
                                 vm_result_text(result));
     }
-    if (player->model)
-        model_object_declare(player->model, event->object, object->id, file, pages);
+    if (player->world->model)
+        model_object_declare(player->world->model, event->object, object->id, file, pages);
     return PLAY_ON;
 }
 
 /* The store is cut once the machine has let go of what lies beyond. */
 static enum play resize_object(struct player *player, const struct trace_event *event) {
-    struct player_object *object = &player->objects[event->object];
+    struct world_object *object = &player->world->objects[event->object];
     uint64_t pages = whole_pages(event->resize.size);
     struct call call = call_begin(player, event, OP_TRUNCATE);
     int result = vm_object_truncate(object->object, pages << VM_PAGE_SHIFT);
@@ -238,64 +201,73 @@ static enum play resize_object(struct player *player, const struct trace_event *
         return play;
     if (object->store)
         store_resize(object->store, pages);
-    if (player->model)
-        model_object_resize(player->model, event->object, pages);
+    if (player->world->model)
+        model_object_resize(player->world->model, event->object, pages);
     return play;
 }
 
 /* ---------------------------------------------------------------- processes */
 
-static struct player_process *new_process(struct player *player, uint32_t index, uint32_t pid,
-                                          const char *name) {
-    player->processes = grow_array(player->processes, &player->process_room, (size_t)index + 1,
-                                   sizeof(*player->processes));
-    struct player_process *process = &player->processes[index];
-    *process = (struct player_process){ .pid = pid, .name = new_text(name) };
+static struct world_process *new_process(struct player *player, uint32_t index, uint32_t pid,
+                                         const char *name) {
+    struct world_process *process = &player->world->processes[index];
+    *process = (struct world_process){ .pid = pid, .name = new_text(name) };
     return process;
 }
 
 static enum play begin_process(struct player *player, const struct trace_event *event) {
-    struct player_process *process =
+    world_make_room(player->world, event);
+    struct world_process *process =
         new_process(player, event->process, event->pid, event->program.name);
-    int result = vm_space_create(player->machine, event->pid, &process->space);
+    int result;
+    do
+        result = vm_space_create(player->world->machine, event->pid, &process->space);
+    while (player_try_again(player, result));
     if (result != VM_OK) {
         process->space = NULL;
         enum play play =
             player_out_of_memory(player, event->process, event->line, "its page table");
-        forget_process(process);
+        world_forget_process(process);
         return play;
     }
-    if (player->model)
-        model_process_begin(player->model, event->process);
+    if (player->world->model)
+        model_process_begin(player->world->model, event->process);
     return PLAY_ON;
 }
 
 static enum play fork_process(struct player *player, const struct trace_event *event) {
-    struct player_process *child = new_process(player, event->child.process, event->child.pid,
-                                               player->processes[event->process].name);
+    world_make_room(player->world, event);
+    struct world_process *child = new_process(player, event->child.process, event->child.pid,
+                                              player->world->processes[event->process].name);
     struct call call = call_begin(player, event, OP_FORK);
-    int result = vm_fork(call.space, event->child.pid, &child->space);
+    int result;
+    do
+        result = vm_fork(call.space, event->child.pid, &child->space);
+    while (player_try_again(player, result));
     /* Later events name the child: without it the trace cannot go on. */
     enum play play = call_end(&call, result == VM_ENOMEM ? VM_OOM : result);
     if (result != VM_OK) {
         child->space = NULL;
-        forget_process(child);
-        return play == PLAY_ON
-                   ? player_different(player, "%s:%" PRIu64 ": fork fails: %s", player->trace_name,
-                                      event->line, vm_result_text(result))
-                   : play;
+        world_forget_process(child);
+        return play == PLAY_ON ? player_different(player, "%s:%" PRIu64 ": fork fails: %s",
+                                                  player->world->trace_name, event->line,
+                                                  vm_result_text(result))
+                               : play;
     }
-    if (player->model)
-        model_fork(player->model, event->process, event->child.process);
+    if (player->world->model)
+        model_fork(player->world->model, event->process, event->child.process);
     return play;
 }
 
 static enum play exec_process(struct player *player, const struct trace_event *event) {
     struct call call = call_begin(player, event, OP_EXEC);
-    int result = vm_exec(call.space);
+    int result;
+    do
+        result = vm_exec(call.space);
+    while (player_try_again(player, result));
     enum play play = call_end(&call, result);
-    if (result == VM_OK && player->model)
-        model_exec(player->model, event->process);
+    if (result == VM_OK && player->world->model)
+        model_exec(player->world->model, event->process);
     call.process->locks = false;
     free(call.process->name);
     call.process->name = new_text(event->program.name);
@@ -306,9 +278,9 @@ static enum play exit_process(struct player *player, const struct trace_event *e
     struct call call = call_begin(player, event, OP_EXIT);
     vm_exit(call.space);
     enum play play = call_end(&call, VM_OK);
-    if (player->model)
-        model_exit(player->model, event->process);
-    forget_process(call.process);
+    if (player->world->model)
+        model_exit(player->world->model, event->process);
+    world_forget_process(call.process);
     return play;
 }
 
@@ -321,7 +293,7 @@ struct adoption {
 
 static bool adopt_page(const struct vm_page_view *page, void *context) {
     const struct adoption *adoption = context;
-    struct model *model = adoption->player->model;
+    struct model *model = adoption->player->world->model;
     if (page->kind == VM_PAGE_ANONYMOUS &&
         model_view(model, adoption->process, page->address, VM_READ).private_file)
         model_copy_privately(model, adoption->process, page->address);
@@ -331,7 +303,7 @@ static bool adopt_page(const struct vm_page_view *page, void *context) {
 /* Locked memory may be copied ahead of the first write, and whether it is no program may rely on:
  * so the model asks the machine. */
 static void adopt_copies(const struct call *call, uint64_t start, uint64_t length) {
-    if (!call->player->model || !call->process->locks)
+    if (!call->player->world->model || !call->process->locks)
         return;
     struct adoption adoption = { call->player, call->event->process };
     vm_page_each(call->space, start, start + length, adopt_page, &adoption);
@@ -341,37 +313,46 @@ static enum play map(struct player *player, const struct trace_event *event) {
     uint64_t start = event->map.address, end = start + event->map.length, where;
     struct vm_object *object = NULL;
     if (event->object != TRACE_ANONYMOUS)
-        object = player->objects[event->object].object;
+        object = player->world->objects[event->object].object;
     unsigned flags = VM_MAP_FIXED | (event->map.shared ? VM_MAP_SHARED : VM_MAP_PRIVATE);
     struct call call = call_begin(player, event, OP_MMAP);
-    int result = vm_mmap(call.space, start, event->map.length, event->map.protection, flags, object,
+    int result;
+    do
+        result = vm_mmap(call.space, start, event->map.length, event->map.protection, flags, object,
                          event->map.pgoff, &where);
+    while (player_try_again(player, result));
     enum play play = call_end(&call, result);
     struct model_mapping mapping = {
         start, end, event->map.protection, event->map.shared, event->object, event->map.pgoff
     };
-    if (result == VM_OK && player->model)
-        model_map(player->model, event->process, &mapping);
+    if (result == VM_OK && player->world->model)
+        model_map(player->world->model, event->process, &mapping);
     return play;
 }
 
 static enum play unmap(struct player *player, const struct trace_event *event) {
     uint64_t start = event->range.address, length = event->range.length;
     struct call call = call_begin(player, event, OP_MUNMAP);
-    int result = vm_munmap(call.space, start, length);
+    int result;
+    do
+        result = vm_munmap(call.space, start, length);
+    while (player_try_again(player, result));
     enum play play = call_end(&call, result);
-    if (result == VM_OK && player->model)
-        model_unmap(player->model, event->process, start, start + length);
+    if (result == VM_OK && player->world->model)
+        model_unmap(player->world->model, event->process, start, start + length);
     return play;
 }
 
 static enum play protect(struct player *player, const struct trace_event *event) {
     uint64_t start = event->protect.address, length = event->protect.length;
     struct call call = call_begin(player, event, OP_MPROTECT);
-    int result = vm_mprotect(call.space, start, length, event->protect.protection);
+    int result;
+    do
+        result = vm_mprotect(call.space, start, length, event->protect.protection);
+    while (player_try_again(player, result));
     enum play play = call_end(&call, result);
-    if (player->model)
-        model_protect(player->model, event->process, start, start + length,
+    if (player->world->model)
+        model_protect(player->world->model, event->process, start, start + length,
                       event->protect.protection, result);
     adopt_copies(&call, start, length);
     return play;
@@ -382,10 +363,13 @@ static enum play move(struct player *player, const struct trace_event *event) {
     uint64_t new = event->move.new_address, new_length = event->move.new_length, where;
     unsigned flags = old == new ? 0 : VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED;
     struct call call = call_begin(player, event, OP_MREMAP);
-    int result = vm_mremap(call.space, old, old_length, new_length, flags, new, &where);
+    int result;
+    do
+        result = vm_mremap(call.space, old, old_length, new_length, flags, new, &where);
+    while (player_try_again(player, result));
     enum play play = call_end(&call, result);
-    if (result == VM_OK && player->model) {
-        model_move(player->model, event->process, old, old_length, new, new_length);
+    if (result == VM_OK && player->world->model) {
+        model_move(player->world->model, event->process, old, old_length, new, new_length);
         adopt_copies(&call, new, new_length);
     }
     return play;
@@ -394,10 +378,13 @@ static enum play move(struct player *player, const struct trace_event *event) {
 static enum play rearrange(struct player *player, const struct trace_event *event) {
     uint64_t start = event->rearrange.address, length = event->rearrange.length;
     struct call call = call_begin(player, event, OP_REMAP_FILE_PAGES);
-    int result = vm_remap_file_pages(call.space, start, length, event->rearrange.pgoff);
+    int result;
+    do
+        result = vm_remap_file_pages(call.space, start, length, event->rearrange.pgoff);
+    while (player_try_again(player, result));
     enum play play = call_end(&call, result);
-    if (result == VM_OK && player->model)
-        model_rearrange(player->model, event->process, start, start + length,
+    if (result == VM_OK && player->world->model)
+        model_rearrange(player->world->model, event->process, start, start + length,
                         event->rearrange.pgoff);
     return play;
 }
@@ -429,10 +416,13 @@ static uint64_t end_of_advised(const struct call *call, uint64_t start, uint64_t
 static enum play advise(struct player *player, const struct trace_event *event) {
     uint64_t start = event->advise.address, end = start + event->advise.length;
     struct call call = call_begin(player, event, OP_MADVISE);
-    int result = vm_madvise(call.space, start, end - start, event->advise.advice);
+    int result;
+    do
+        result = vm_madvise(call.space, start, end - start, event->advise.advice);
+    while (player_try_again(player, result));
     enum play play = call_end(&call, result);
-    if ((result == VM_OK || result == VM_ENOMEM || result == VM_EINVAL) && player->model)
-        model_advise(player->model, event->process, start,
+    if ((result == VM_OK || result == VM_ENOMEM || result == VM_EINVAL) && player->world->model)
+        model_advise(player->world->model, event->process, start,
                      end_of_advised(&call, start, end, result), event->advise.advice);
     return play;
 }
@@ -441,7 +431,10 @@ static enum play lock(struct player *player, const struct trace_event *event) {
     uint64_t start = event->range.address, length = event->range.length;
     struct call call = call_begin(player, event, OP_MLOCK);
     call.process->locks = true;
-    int result = vm_mlock(call.space, start, length);
+    int result;
+    do
+        result = vm_mlock(call.space, start, length);
+    while (player_try_again(player, result));
     enum play play = call_end(&call, result);
     adopt_copies(&call, start, length);
     return play;
@@ -460,28 +453,47 @@ static enum play sync_pages(struct player *player, const struct trace_event *eve
 
 /* ---------------------------------------------------------------- events */
 
-static enum play gather(struct player *player, const struct trace_event *event) {
-    player->touches[player->waiting++] = (struct player_touch){
+struct player_touch player_touch_of(const struct trace_event *event, uint64_t version) {
+    return (struct player_touch){
         .address = event->touch.address,
         .pages = event->touch.pages,
         .line = event->line,
+        .version = version,
         .process = event->process,
         .access = event->kind == EVENT_WRITE ? VM_WRITE : VM_READ,
     };
-    return player->waiting == PLAYER_TOUCHES ? player_flush(player) : PLAY_ON;
+}
+
+enum play player_touch(struct player *player, const struct player_touch *touch) {
+    if (!player->touches_begun) {
+        player->touches_begun = player_now();
+        player->waited_before = player->waited_ns;
+    }
+    player->ops[OP_TOUCH].count++;
+    return touch_pages(player, touch);
+}
+
+void player_touches_end(struct player *player) {
+    if (player->touches_begun)
+        player->ops[OP_TOUCH].ns +=
+            player_now() - player->touches_begun - (player->waited_ns - player->waited_before);
+    player->touches_begun = 0;
 }
 
 enum play player_flush(struct player *player) {
     enum play play = PLAY_ON;
-    if (!player->waiting)
-        return play;
-    uint64_t begin = player_now();
     for (unsigned i = 0; i < player->waiting && play == PLAY_ON; i++)
-        play = touch_pages(player, &player->touches[i]);
-    player->ops[OP_TOUCH].ns += player_now() - begin;
-    player->ops[OP_TOUCH].count += player->waiting;
+        play = player_touch(player, &player->touches[i]);
+    player_touches_end(player);
     player->waiting = 0;
     return play;
+}
+
+static enum play gather(struct player *player, const struct trace_event *event) {
+    uint64_t version =
+        event->kind == EVENT_WRITE ? world_take_versions(player->world, event->touch.pages) : 0;
+    player->touches[player->waiting++] = player_touch_of(event, version);
+    return player->waiting == PLAYER_TOUCHES ? player_flush(player) : PLAY_ON;
 }
 
 static enum play play_call(struct player *player, const struct trace_event *event) {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * player.h - a machine that lives through a trace.
+ * player.h - who lives through a trace: each event becomes a call of the machine in its world.
  *
- *   player.c    the machine, its processes and objects; each event becomes a call
+ *   world.c     the machine, its processes and objects
+ *   player.c    an event becomes a call
  *   touch.c     touches: with contents each is compared with the model
  *   check.c     everything at once: the oracle, and all contents against the model
+ *   crew.c      several players at once, one for each CPU
  *
- * A player that keeps contents has a model at its side, which is told of every call and knows what
- * every page must show. A machine that keeps none is judged by the oracle alone.
+ * In a world that keeps contents a model is told of every call and knows what every page must show.
+ * A machine that keeps none is judged by the oracle alone.
  *
  * Calls that the machine refuses, as Linux would, are counted and the trace goes on; so do touches
  * that end in SIGSEGV or SIGBUS. Only lack of memory, and a machine that is wrong, end a replay.
@@ -18,11 +20,7 @@
 #ifndef OBJRMAP_LAB_REPLAY_PLAYER_H
 #define OBJRMAP_LAB_REPLAY_PLAYER_H
 
-#include "model/model.h"
-#include "trace/event.h"
-
-#include <objrmap/posix.h>
-#include <objrmap/vm.h>
+#include "replay/world.h"
 
 enum play {
     PLAY_ON,
@@ -54,22 +52,9 @@ struct op_count {
     int refusal;                    /* ... and its result */
 };
 
-struct player_process {
-    struct vm_space *space; /* NULL: there is no process of this index */
-    uint32_t pid;
-    bool locks; /* has called mlock */
-    char *name;
-};
-
-struct player_object {
-    struct vm_object *object;
-    struct store *store; /* NULL: shared memory */
-    uint32_t id;
-};
-
-/* Touches that wait to be played together. */
 struct player_touch {
     uint64_t address, pages, line;
+    uint64_t version; /* of the first page's write */
     uint32_t process;
     enum vm_access access;
 };
@@ -77,29 +62,31 @@ struct player_touch {
 enum { PLAYER_TOUCHES = 256 };
 
 struct player {
-    struct posix_port port;
-    struct vm_machine *machine;
-    struct store *swap;
-    struct model *model; /* NULL: no contents */
-    const char *trace_name;
+    struct world *world;
 
-    struct player_process *processes;
-    size_t process_room;
-    struct player_object *objects;
-    size_t object_room;
+    /* What a player that is not alone can ask for; both NULL for one that is. */
+    void (*take_turn)(struct player *player); /* see player_take_turn() */
+    bool (*take_all)(struct player *player);  /* see player_try_again() */
 
-    unsigned waiting;
+    unsigned waiting; /* touches that are to be played together */
     struct player_touch touches[PLAYER_TOUCHES];
+    uint64_t touches_begun; /* when; 0: no run of touches is under way */
 
-    uint64_t version; /* of the latest write */
     struct op_count ops[OPS];
     uint64_t pages_touched, segv, bus;
     uint64_t checks;
-    char failure[600]; /* why play ended */
+    uint64_t lives;         /* what the processes that have ended saw: state_of_process() */
+    uint64_t aside_ns;      /* spent on looking at them */
+    uint64_t waited_ns;     /* for others: part of no call's time */
+    uint64_t waited_before; /* ... when the run of touches began */
+    char failure[600];      /* why play ended */
 };
 
-/* `config` without port and swap, which are the player's. NULL after a complaint. */
+/* The first player of a new world; see world_create(). NULL after a complaint. */
 struct player *player_create(const struct vm_machine_config *config, const char *trace_name);
+
+/* With its world. */
+void player_destroy(struct player *player);
 
 /* Plays the event, perhaps later: touches are gathered. Anything but PLAY_ON: player->failure. */
 enum play player_event(struct player *player, const struct trace_event *event);
@@ -107,19 +94,28 @@ enum play player_event(struct player *player, const struct trace_event *event);
 /* Plays what was gathered. */
 enum play player_flush(struct player *player);
 
+/* The touch of an event; writes get versions from this one on. */
+struct player_touch player_touch_of(const struct trace_event *event, uint64_t version);
+
+/* Plays a touch at once, as one of a run that player_touches_end() ends. */
+enum play player_touch(struct player *player, const struct player_touch *touch);
+void player_touches_end(struct player *player);
+
+/* Returns when all that comes before the event under way in the trace has been played. Whatever later
+ * events depend on it take their own turns, and so come after it. */
+void player_take_turn(struct player *player);
+
+/* Whether an event that ended in VM_OOM is worth a second try: once, when all others stand still. */
+bool player_try_again(struct player *player, int result);
+
+/* Adds what another player has counted. */
+void player_add(struct player *player, const struct player *other);
+
 /* Everything against oracle and model. => flushed */
 enum play player_check(struct player *player, uint64_t line);
 
 /* One process against the model. => flushed; with contents */
 enum play player_check_process(struct player *player, uint32_t process, uint64_t line);
-
-/* Ends all processes and lets go of all objects; the machine is left, empty. */
-void player_clear(struct player *player);
-
-void player_destroy(struct player *player);
-
-/* Indices of living processes in order of PID; the caller frees the list. */
-uint32_t *player_processes(const struct player *player, size_t *count);
 
 const char *op_name(enum op op);
 

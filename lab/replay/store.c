@@ -8,6 +8,7 @@
 #include "model/page_map.h"
 #include "model/stamp.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +20,23 @@ struct store {
     uint32_t object_id;
     uint64_t pages;
     uint64_t generated;      /* pages below this read as the file's own while not written */
+    pthread_mutex_t lock;    /* of the map; a page's copy is whoever's that transfers the page */
     struct page_map written; /* addresses of page copies */
 };
 
 static void *stored_page(struct store *store, uint64_t page) {
-    return (void *)(uintptr_t)page_map_get(&store->written, page);
+    pthread_mutex_lock(&store->lock);
+    void *stored = (void *)(uintptr_t)page_map_get(&store->written, page);
+    pthread_mutex_unlock(&store->lock);
+    return stored;
+}
+
+static void *add_page(struct store *store, uint64_t page) {
+    void *stored = new_array(1, VM_PAGE_SIZE);
+    pthread_mutex_lock(&store->lock);
+    page_map_set(&store->written, page, (uintptr_t)stored);
+    pthread_mutex_unlock(&store->lock);
+    return stored;
 }
 
 static void generate(const struct store *store, uint64_t page, unsigned char *data) {
@@ -54,10 +67,8 @@ static int store_write(struct vm_backing *backing, uint64_t page, const void *da
     if (!data)
         return 0;
     void *stored = stored_page(store, page);
-    if (!stored) {
-        stored = new_array(1, VM_PAGE_SIZE);
-        page_map_set(&store->written, page, (uintptr_t)stored);
-    }
+    if (!stored)
+        stored = add_page(store, page);
     memcpy(stored, data, VM_PAGE_SIZE);
     return 0;
 }
@@ -78,6 +89,7 @@ static void store_close(struct vm_backing *backing) {
     struct store *store = (struct store *)backing;
     forget_from(store, 0);
     page_map_free(&store->written);
+    pthread_mutex_destroy(&store->lock);
     free(store);
 }
 
@@ -85,6 +97,7 @@ static struct store *new_store(enum store_kind kind) {
     struct store *store = new_array(1, sizeof(*store));
     store->backing = (struct vm_backing){ store_read, store_write, store_size, store_close };
     store->kind = kind;
+    pthread_mutex_init(&store->lock, NULL);
     return store;
 }
 

@@ -4,7 +4,7 @@
  * machine's memory.
  *
  * A file's pages read as stamp.h says until they are written. Pages are kept only once written, and a
- * metadata-only machine writes none.
+ * metadata-only machine writes none. Different pages may be transferred by several threads at once.
  */
 #ifndef OBJRMAP_LAB_REPLAY_STORE_H
 #define OBJRMAP_LAB_REPLAY_STORE_H
@@ -22,7 +22,7 @@ struct store *store_new_swap(void);
 /* What the library is handed; its close() frees the store. */
 struct vm_backing *store_backing(struct store *store);
 
-/* What lies beyond is forgotten; if it comes back, it is zeroes. */
+/* What lies beyond is forgotten; if it comes back, it is zeroes. => nothing is being transferred */
 void store_resize(struct store *store, uint64_t pages);
 
 #endif

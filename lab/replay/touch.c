@@ -71,18 +71,18 @@ static enum play unexpected(struct player *player, const struct player_touch *to
                             uint64_t address, int result) {
     if (result == VM_OOM)
         return player_out_of_memory(player, touch->process, touch->line, "a touched page");
-    const struct player_process *process = &player->processes[touch->process];
+    const struct world_process *process = &player->world->processes[touch->process];
     return player_different(player,
                             "%s:%" PRIu64 ": process %" PRIu32 " (%s), address %" PRIx64
                             ": a touch ends in %s, which no touch may",
-                            player->trace_name, touch->line, process->pid, process->name, address,
-                            vm_result_text(result));
+                            player->world->trace_name, touch->line, process->pid, process->name,
+                            address, vm_result_text(result));
 }
 
 /* ---------------------------------------------------------------- metadata only */
 
 static enum play touch_metadata(struct player *player, const struct player_touch *touch) {
-    struct vm_space *space = player->processes[touch->process].space;
+    struct vm_space *space = player->world->processes[touch->process].space;
     uint64_t address = touch->address, pages = touch->pages;
     while (pages) {
         uint64_t touched = 0;
@@ -92,6 +92,8 @@ static enum play touch_metadata(struct player *player, const struct player_touch
             break;
         address += touched << VM_PAGE_SHIFT;
         pages -= touched;
+        if (player_try_again(player, result))
+            continue;
         if (result != VM_SIGSEGV && result != VM_SIGBUS)
             return unexpected(player, touch, address, result);
         uint64_t skipped = signalled(player, space, address, pages, result);
@@ -105,30 +107,35 @@ static enum play touch_metadata(struct player *player, const struct player_touch
 
 static enum play wrong_outcome(struct player *player, const struct player_touch *touch,
                                uint64_t address, int result, int expected) {
-    const struct player_process *process = &player->processes[touch->process];
+    const struct world_process *process = &player->world->processes[touch->process];
     return player_different(player,
                             "%s:%" PRIu64 ": process %" PRIu32 " (%s), address %" PRIx64
                             ": a %s ends in %s, expected %s",
-                            player->trace_name, touch->line, process->pid, process->name, address,
-                            touch->access == VM_WRITE ? "store" : "load", vm_result_text(result),
-                            vm_result_text(expected));
+                            player->world->trace_name, touch->line, process->pid, process->name,
+                            address, touch->access == VM_WRITE ? "store" : "load",
+                            vm_result_text(result), vm_result_text(expected));
 }
 
 static enum play wrong_contents(struct player *player, const struct player_touch *touch,
                                 uint64_t address, uint64_t head, uint64_t tail,
                                 const struct model_view *view) {
-    const struct player_process *process = &player->processes[touch->process];
+    const struct world_process *process = &player->world->processes[touch->process];
     return player_different(player,
                             "%s:%" PRIu64 ": process %" PRIu32 " (%s), address %" PRIx64
                             ": a load finds version %" PRIx64 " (tail %" PRIx64
                             "), expected %" PRIx64 " (tail %" PRIx64 ")",
-                            player->trace_name, touch->line, process->pid, process->name, address,
-                            head, tail, view->version, stamp_tail(view->version));
+                            player->world->trace_name, touch->line, process->pid, process->name,
+                            address, head, tail, view->version, stamp_tail(view->version));
+}
+
+/* No other write has this one, and it depends on nothing but the trace. */
+static uint64_t version_of(const struct player_touch *touch, uint64_t address) {
+    return touch->version + pages_between(touch->address, address);
 }
 
 static int write_page(struct player *player, const struct player_touch *touch, uint64_t address) {
-    struct vm_space *space = player->processes[touch->process].space;
-    uint64_t head = ++player->version, tail = stamp_tail(head);
+    struct vm_space *space = player->world->processes[touch->process].space;
+    uint64_t head = version_of(touch, address), tail = stamp_tail(head);
     int result = vm_write(space, address, &head, sizeof(head));
     if (result == VM_OK)
         result = vm_write(space, address + STAMP_TAIL_OFFSET, &tail, sizeof(tail));
@@ -137,7 +144,7 @@ static int write_page(struct player *player, const struct player_touch *touch, u
 
 static int read_page(struct player *player, const struct player_touch *touch, uint64_t address,
                      uint64_t *head, uint64_t *tail) {
-    struct vm_space *space = player->processes[touch->process].space;
+    struct vm_space *space = player->world->processes[touch->process].space;
     int result = vm_read(space, address, head, sizeof(*head));
     if (result == VM_OK)
         result = vm_read(space, address + STAMP_TAIL_OFFSET, tail, sizeof(*tail));
@@ -153,12 +160,17 @@ static bool shows(const struct model_view *view, uint64_t head, uint64_t tail) {
 /* One page. `*result` is the machine's, which is also the model's when PLAY_ON is returned. */
 static enum play touch_page(struct player *player, const struct player_touch *touch,
                             uint64_t address, int *result) {
-    struct model_view view = model_view(player->model, touch->process, address, touch->access);
+    struct model *model = player->world->model;
+    struct model_view view = model_view(model, touch->process, address, touch->access);
     uint64_t head = 0, tail = 0;
-    if (touch->access == VM_WRITE)
-        *result = write_page(player, touch, address);
-    else
-        *result = read_page(player, touch, address, &head, &tail);
+    if (view.shared && player->take_turn) {
+        player_take_turn(player);
+        view = model_view(model, touch->process, address, touch->access);
+    }
+    do
+        *result = touch->access == VM_WRITE ? write_page(player, touch, address)
+                                            : read_page(player, touch, address, &head, &tail);
+    while (player_try_again(player, *result));
     if (*result == VM_OOM)
         return unexpected(player, touch, address, *result);
     if (*result != view.outcome)
@@ -167,14 +179,14 @@ static enum play touch_page(struct player *player, const struct player_touch *to
         return PLAY_ON;
     player->pages_touched++;
     if (touch->access == VM_WRITE)
-        model_write(player->model, touch->process, address, player->version);
+        model_write(model, touch->process, address, version_of(touch, address));
     else if (!shows(&view, head, tail))
         return wrong_contents(player, touch, address, head, tail, &view);
     return PLAY_ON;
 }
 
 static enum play touch_contents(struct player *player, const struct player_touch *touch) {
-    struct vm_space *space = player->processes[touch->process].space;
+    struct vm_space *space = player->world->processes[touch->process].space;
     uint64_t address = touch->address, pages = touch->pages;
     while (pages) {
         int result;
@@ -191,5 +203,5 @@ static enum play touch_contents(struct player *player, const struct player_touch
 }
 
 enum play touch_pages(struct player *player, const struct player_touch *touch) {
-    return player->model ? touch_contents(player, touch) : touch_metadata(player, touch);
+    return player->world->model ? touch_contents(player, touch) : touch_metadata(player, touch);
 }

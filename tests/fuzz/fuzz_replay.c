@@ -78,8 +78,8 @@ static void replay(const char *design, const uint8_t *data, size_t bytes) {
     if (!reader || !player)
         abort();
     play_all(player, reader, design);
-    player_clear(player);
-    expect_empty(player->machine, design);
+    world_clear(player->world);
+    expect_empty(player->world->machine, design);
     player_destroy(player);
     trace_close(reader);
 }

@@ -54,11 +54,12 @@ uint64_t place_target(const struct play_state *state, const struct random_op *op
 }
 
 /* NULL: anonymous memory is meant, or the object is not there. */
-struct player_object *play_object(const struct play_state *state, const struct random_op *op) {
+struct world_object *play_object(const struct play_state *state, const struct random_op *op) {
     size_t slot = (size_t)op->object - 1;
-    if (!op->object || slot >= state->player->object_room || !state->player->objects[slot].object)
+    if (!op->object || slot >= state->player->world->object_room ||
+        !state->player->world->objects[slot].object)
         return NULL;
-    return &state->player->objects[slot];
+    return &state->player->world->objects[slot];
 }
 
 bool play_exists(const struct play_state *state, const struct random_op *op) {
@@ -66,7 +67,7 @@ bool play_exists(const struct play_state *state, const struct random_op *op) {
 }
 
 static struct vm_space *space_of(const struct play_state *state, const struct random_op *op) {
-    return state->player->processes[op->process].space;
+    return state->player->world->processes[op->process].space;
 }
 
 static uint64_t bytes(uint64_t pages) {
@@ -143,7 +144,7 @@ static struct verdict play_fork(struct play_state *state, const struct random_op
     event.child.pid = state->next_pid++;
     event.child.process = (uint32_t)op->child;
     struct verdict verdict = play_event(state, &event, play);
-    if (state->player->processes[op->child].space) {
+    if (state->player->world->processes[op->child].space) {
         state->pids[op->child] = event.child.pid;
         state->last[op->child] = state->last[op->process];
     }
@@ -183,24 +184,24 @@ static struct verdict play_declare(struct play_state *state, const struct random
     event.declare.name = "object";
     (void)failing_calls_off(); /* without its objects a sequence is not worth much */
     struct verdict verdict = play_event(state, &event, play);
-    struct player_object *object = play_object(state, op);
+    struct world_object *object = play_object(state, op);
     if (object && object->store)
         failing_calls_in_store(object->store);
     return verdict;
 }
 
 static struct verdict play_let_go(struct play_state *state, const struct random_op *op) {
-    struct player_object *object = play_object(state, op);
+    struct world_object *object = play_object(state, op);
     if (object) {
         vm_object_put(object->object);
-        *object = (struct player_object){ 0 };
+        *object = (struct world_object){ 0 };
     }
     return (struct verdict){ 0 };
 }
 
 static struct verdict play_truncate(struct play_state *state, const struct random_op *op,
                                     enum play *play) {
-    struct player_object *object = play_object(state, op);
+    struct world_object *object = play_object(state, op);
     if (!object)
         return (struct verdict){ 0 };
     struct trace_event event = event_of(state, op, EVENT_RESIZE);
@@ -228,14 +229,14 @@ static bool adopt_page(const struct vm_page_view *page, void *context) {
 /* Populating and write faults without a write copy private pages; the model asks the machine. */
 static void adopt_copies(const struct play_state *state, const struct random_op *op, uint64_t start,
                          uint64_t length) {
-    struct adoption adoption = { state->player->model, (uint32_t)op->process };
+    struct adoption adoption = { state->player->world->model, (uint32_t)op->process };
     if (adoption.model)
         vm_page_each(space_of(state, op), start, start + length, adopt_page, &adoption);
 }
 
 static struct trace_event map_event(const struct play_state *state, const struct random_op *op) {
     struct trace_event event = event_of(state, op, EVENT_MAP);
-    struct player_object *object = play_object(state, op);
+    struct world_object *object = play_object(state, op);
     event.map.address = place_address(state, op);
     event.map.length = bytes(op->pages);
     event.map.protection = (unsigned)op->protection;
@@ -255,14 +256,14 @@ static void tell_mapping(struct play_state *state, const struct trace_event *eve
                                      event->map.protection, event->map.shared,
                                      event->object,         event->map.pgoff };
     print_event(state, event);
-    if (state->player->model)
-        model_map(state->player->model, event->process, &mapping);
+    if (state->player->world->model)
+        model_map(state->player->world->model, event->process, &mapping);
 }
 
 static struct verdict play_map(struct play_state *state, const struct random_op *op,
                                enum play *play) {
     struct trace_event event = map_event(state, op);
-    struct player_object *object = play_object(state, op);
+    struct world_object *object = play_object(state, op);
     struct verdict verdict = { 0 };
     unsigned flags = (unsigned)op->flags;
     if (!op->pages || (op->object && !object))
@@ -277,7 +278,7 @@ static struct verdict play_map(struct play_state *state, const struct random_op 
     state->last[op->process] = event.map.address = verdict.where;
     tell_mapping(state, &event);
     if (flags & VM_MAP_LOCKED)
-        state->player->processes[op->process].locks = true;
+        state->player->world->processes[op->process].locks = true;
     if (flags & (VM_MAP_LOCKED | VM_MAP_POPULATE))
         adopt_copies(state, op, event.map.address, event.map.length);
     return verdict;
@@ -333,7 +334,7 @@ static bool eats_its_source(const struct random_op *op, const struct trace_event
 static struct verdict play_move(struct play_state *state, const struct random_op *op,
                                 enum play *play) {
     struct trace_event event = move_event(state, op);
-    struct model *model = state->player->model;
+    struct model *model = state->player->world->model;
     uint32_t process = (uint32_t)op->process;
     struct verdict verdict = { 0 };
     if (!op->to_pages || eats_its_source(op, &event))
@@ -353,7 +354,7 @@ static struct verdict play_move(struct play_state *state, const struct random_op
     else if (model)
         model_move(model, process, event.move.old_address, event.move.old_length,
                    event.move.new_address, event.move.new_length);
-    if (state->player->processes[process].locks)
+    if (state->player->world->processes[process].locks)
         adopt_copies(state, op, event.move.new_address, event.move.new_length);
     return verdict;
 }
@@ -382,8 +383,8 @@ static struct verdict play_brk(struct play_state *state, const struct random_op 
     event.range.address = new;
     event.range.length = old - new;
     print_event(state, &event);
-    if (state->player->model)
-        model_unmap(state->player->model, event.process, new, old);
+    if (state->player->world->model)
+        model_unmap(state->player->world->model, event.process, new, old);
     return verdict;
 }
 
@@ -461,8 +462,8 @@ static void tell_advice(struct play_state *state, const struct random_op *op,
     event.advise.length = growth->map.length;
     event.advise.advice = VM_MADV_DONTFORK;
     print_event(state, &event);
-    if (state->player->model)
-        model_advise(state->player->model, event.process, event.advise.address,
+    if (state->player->world->model)
+        model_advise(state->player->world->model, event.process, event.advise.address,
                      event.advise.address + event.advise.length, event.advise.advice);
 }
 
@@ -496,13 +497,13 @@ static int touch_directly(struct play_state *state, const struct random_op *op, 
     uint32_t process = (uint32_t)op->process;
     enum vm_access access = op->kind == RANDOM_EXECUTE ? VM_EXECUTE : (enum vm_access)op->value;
     int result, expected = VM_OK;
-    if (player->model)
-        expected = model_view(player->model, process, address, access).outcome;
+    if (player->world->model)
+        expected = model_view(player->world->model, process, address, access).outcome;
     if (op->kind == RANDOM_FAULT)
         result = vm_fault(space_of(state, op), address, access);
     else
         result = vm_touch(space_of(state, op), address, 1, access, NULL);
-    if (player->model && is_readable_anyway(result) && result != expected)
+    if (player->world->model && is_readable_anyway(result) && result != expected)
         *play = player_different(player, "%s at %lx ends in %s, expected %s",
                                  op_kind_name(op->kind), (unsigned long)address,
                                  vm_result_text(result), vm_result_text(expected));
@@ -573,8 +574,8 @@ static bool visit_locked_area(const struct vm_area_view *area, void *context) {
 /* Pages that locked areas have in memory, all processes together. */
 static uint64_t count_locked(const struct play_state *state) {
     struct locked_pages locked = { 0 };
-    for (size_t i = 0; i < state->player->process_room; i++)
-        if ((locked.space = state->player->processes[i].space))
+    for (size_t i = 0; i < state->player->world->process_room; i++)
+        if ((locked.space = state->player->world->processes[i].space))
             vm_area_each(locked.space, visit_locked_area, &locked);
     return locked.resident;
 }
@@ -582,7 +583,7 @@ static uint64_t count_locked(const struct play_state *state) {
 static struct verdict play_reclaim(struct play_state *state, const struct random_op *op,
                                    enum play *play) {
     uint64_t locked = count_locked(state);
-    vm_reclaim(state->player->machine, op->value);
+    vm_reclaim(state->player->world->machine, op->value);
     if (count_locked(state) < locked)
         *play = player_different(state->player, "reclaim takes pages of locked areas");
     return (struct verdict){ 0 };

@@ -59,10 +59,10 @@ void failing_calls_begin(const struct failures *failures, struct player *player)
     now.allocate = (struct call_kind){ failures->allocate, 0 };
     now.read = (struct call_kind){ failures->read, 0 };
     now.write = (struct call_kind){ failures->write, 0 };
-    now.port_allocate = player->port.port.allocate;
-    player->port.port.allocate = allocate;
-    if (player->swap)
-        failing_calls_in_store(player->swap);
+    now.port_allocate = player->world->port.port.allocate;
+    player->world->port.port.allocate = allocate;
+    if (player->world->swap)
+        failing_calls_in_store(player->world->swap);
 }
 
 void failing_calls_on(void) {

@@ -69,9 +69,9 @@ static void note_cache(const struct vm_cache_view *cache, void *context) {
 static struct holdings holdings_of(struct player *player) {
     struct holdings holdings = { 0 };
     struct vm_stats stats;
-    vm_stats_read(player->machine, &stats);
+    vm_stats_read(player->world->machine, &stats);
     holdings.frames_free = stats.memory.frames_free;
-    vm_cache_each(player->machine, note_cache, &holdings);
+    vm_cache_each(player->world->machine, note_cache, &holdings);
     return holdings;
 }
 
@@ -84,7 +84,7 @@ static void check_count(struct play_state *state, const char *what, uint64_t cou
 static void check_nothing_left(struct play_state *state, const struct holdings *start) {
     struct holdings end = holdings_of(state->player);
     struct vm_stats stats;
-    vm_stats_read(state->player->machine, &stats);
+    vm_stats_read(state->player->world->machine, &stats);
     check_count(state, "areas", stats.memory.areas);
     check_count(state, "spaces", stats.memory.spaces);
     check_count(state, "anonymous pages", stats.memory.anonymous);
@@ -112,7 +112,7 @@ static void note_difference(const char *difference, void *context) {
 }
 
 static void check_all(struct play_state *state) {
-    if (vm_verify(state->player->machine, note_difference, state))
+    if (vm_verify(state->player->world->machine, note_difference, state))
         fail(state, FAILURE_ORACLE, "vm_verify() finds differences without telling them");
     if (state->report->failure)
         return;
@@ -121,8 +121,8 @@ static void check_all(struct play_state *state) {
 }
 
 static void retire_model(struct play_state *state) {
-    model_destroy(state->player->model);
-    state->player->model = NULL;
+    model_destroy(state->player->world->model);
+    state->player->world->model = NULL;
     state->report->model_retired = true;
     if (state->request->verdicts)
         state->request->verdicts->apart = true; /* contents are part of a state's number */
@@ -156,8 +156,8 @@ static bool mix_pages(const struct vm_area_view *area, void *context) {
 static uint64_t areas_of(const struct play_state *state, const struct random_op *op) {
     uint64_t hash = 1;
     struct player *player = state->player;
-    if (op->process < player->process_room && player->processes[op->process].space)
-        vm_area_each(player->processes[op->process].space, mix_pages, &hash);
+    if (op->process < player->world->process_room && player->world->processes[op->process].space)
+        vm_area_each(player->world->processes[op->process].space, mix_pages, &hash);
     return hash;
 }
 
@@ -186,7 +186,7 @@ static bool advised_half_way(const struct play_state *state, const struct random
 static void judge_half_way(struct play_state *state, const struct random_op *op, int result,
                            uint64_t areas_before) {
     if (may_stop_half_way(op)) {
-        if (plan_is_tight(state->request->plan) && state->player->model &&
+        if (plan_is_tight(state->request->plan) && state->player->world->model &&
             (advised_half_way(state, op, result, areas_before) ||
              player_check(state->player, state->step + 1) == PLAY_DIFFERENT))
             retire_model(state);
@@ -342,10 +342,10 @@ void play_sequence(const struct request *request, struct report *report) {
         check_all(&state);
     if (!report->failure)
         compare_states(&state);
-    player_clear(state.player);
+    world_clear(state.player->world);
     if (!report->failure)
         check_nothing_left(&state, &start);
-    if (!report->failure && vm_verify(state.player->machine, note_difference, &state))
+    if (!report->failure && vm_verify(state.player->world->machine, note_difference, &state))
         fail(&state, FAILURE_ORACLE, "vm_verify() of an empty machine finds differences");
     player_destroy(state.player);
 }

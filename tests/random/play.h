@@ -89,7 +89,7 @@ struct play_state {
 
 uint64_t place_address(const struct play_state *state, const struct random_op *op);
 uint64_t place_target(const struct play_state *state, const struct random_op *op);
-struct player_object *play_object(const struct play_state *state, const struct random_op *op);
+struct world_object *play_object(const struct play_state *state, const struct random_op *op);
 bool play_exists(const struct play_state *state, const struct random_op *op);
 
 /* Plays the op. *play tells what the player said of it. */
