@@ -21,7 +21,8 @@ struct model_object {
     bool declared;       /* else it is shared anonymous memory */
     _Atomic bool shared; /* somebody maps it so */
     pthread_mutex_t lock;
-    struct page_map written; /* versions, with MODEL_PRESENT: under the lock */
+    struct page_map written;   /* versions, with MODEL_PRESENT: under the lock */
+    struct model_object *twin; /* its copy, while a model is being copied; else NULL */
 };
 
 /* Set in every value of a page map: a page may well be written and of version 0. */

@@ -115,6 +115,61 @@ static uint64_t object_version(struct model_object *object, uint64_t page) {
     return page < object->generated ? stamp_of_file(object->id, page) : 0;
 }
 
+/* ---------------------------------------------------------------- copies */
+
+/* Each object once, however many areas and the model name it: its twin is remembered in it meanwhile. */
+static struct model_object *twin_of(struct model_object *object) {
+    if (!object)
+        return NULL;
+    if (object->twin) {
+        object->twin->references++;
+        return object->twin;
+    }
+    struct model_object *twin = new_object(object->id, object->pages, object->generated);
+    twin->declared = object->declared;
+    twin->shared = object->shared;
+    page_map_copy(&twin->written, &object->written);
+    return object->twin = twin;
+}
+
+static void copy_process(struct process *to, const struct process *from) {
+    to->exists = from->exists;
+    page_map_copy(&to->privately, &from->privately);
+    to->areas.list = grow_array(NULL, &to->areas.room, from->areas.count, sizeof(*to->areas.list));
+    to->areas.count = from->areas.count;
+    for (size_t i = 0; i < from->areas.count; i++) {
+        to->areas.list[i] = from->areas.list[i];
+        to->areas.list[i].object = twin_of(from->areas.list[i].object);
+    }
+}
+
+static void forget_twin(struct model_object *object) {
+    if (object)
+        object->twin = NULL;
+}
+
+static void forget_twins(const struct model *model) {
+    for (size_t i = 0; i < model->object_room; i++)
+        forget_twin(model->objects[i]);
+    for (size_t i = 0; i < model->process_room; i++)
+        for (size_t j = 0; j < model->processes[i].areas.count; j++)
+            forget_twin(model->processes[i].areas.list[j].object);
+}
+
+struct model *model_copy(const struct model *model) {
+    struct model *copy = model_create();
+    copy->objects = new_array(model->object_room, sizeof(*copy->objects));
+    copy->object_room = model->object_room;
+    for (size_t i = 0; i < model->object_room; i++)
+        copy->objects[i] = twin_of(model->objects[i]);
+    copy->processes = new_array(model->process_room, sizeof(*copy->processes));
+    copy->process_room = model->process_room;
+    for (size_t i = 0; i < model->process_room; i++)
+        copy_process(&copy->processes[i], &model->processes[i]);
+    forget_twins(model);
+    return copy;
+}
+
 /* ---------------------------------------------------------------- processes */
 
 void model_process_begin(struct model *model, uint32_t process) {

@@ -27,6 +27,10 @@ void model_destroy(struct model *model);
 /* For indices below these. */
 void model_make_room(struct model *model, size_t processes, size_t objects);
 
+/* What happens to one of the two from now on does not happen to the other.
+ * => nobody else uses the model meanwhile */
+struct model *model_copy(const struct model *model);
+
 /* ---------------------------------------------------------------- objects */
 
 /* A file's pages below its size read as stamp_of_file(id, page); shared memory reads as zeroes. */

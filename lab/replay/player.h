@@ -74,6 +74,7 @@ struct player {
 
     struct op_count ops[OPS];
     uint64_t pages_touched, segv, bus;
+    int touch_result; /* of the latest page */
     uint64_t checks;
     uint64_t lives;         /* what the processes that have ended saw: state_of_process() */
     uint64_t aside_ns;      /* spent on looking at them */

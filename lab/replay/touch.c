@@ -171,6 +171,7 @@ static enum play touch_page(struct player *player, const struct player_touch *to
         *result = touch->access == VM_WRITE ? write_page(player, touch, address)
                                             : read_page(player, touch, address, &head, &tail);
     while (player_try_again(player, *result));
+    player->touch_result = *result;
     if (*result == VM_OOM)
         return unexpected(player, touch, address, *result);
     if (*result != view.outcome)

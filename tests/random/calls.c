@@ -12,7 +12,6 @@
  */
 #include "play.h"
 
-#include "failing_calls.h"
 #include "model/areas.h"
 
 #include <objrmap/rmap.h>
@@ -98,8 +97,8 @@ static int refusal_of(struct player *player) {
     return result;
 }
 
-static struct verdict play_event(struct play_state *state, const struct trace_event *event,
-                                 enum play *play) {
+struct verdict play_event(struct play_state *state, const struct trace_event *event,
+                          enum play *play) {
     struct player *player = state->player;
     print_event(state, event);
     (void)refusal_of(player);
@@ -182,12 +181,7 @@ static struct verdict play_declare(struct play_state *state, const struct random
     event.declare.kind = op->flags & 1 ? OBJECT_SHM : OBJECT_FILE;
     event.declare.size = bytes(op->pages);
     event.declare.name = "object";
-    (void)failing_calls_off(); /* without its objects a sequence is not worth much */
-    struct verdict verdict = play_event(state, &event, play);
-    struct world_object *object = play_object(state, op);
-    if (object && object->store)
-        failing_calls_in_store(object->store);
-    return verdict;
+    return play_event(state, &event, play);
 }
 
 static struct verdict play_let_go(struct play_state *state, const struct random_op *op) {
@@ -503,6 +497,7 @@ static int touch_directly(struct play_state *state, const struct random_op *op, 
         result = vm_fault(space_of(state, op), address, access);
     else
         result = vm_touch(space_of(state, op), address, 1, access, NULL);
+    player->touch_result = result;
     if (player->world->model && is_readable_anyway(result) && result != expected)
         *play = player_different(player, "%s at %lx ends in %s, expected %s",
                                  op_kind_name(op->kind), (unsigned long)address,
@@ -590,6 +585,19 @@ static struct verdict play_reclaim(struct play_state *state, const struct random
 }
 
 /* ---------------------------------------------------------------- all of them */
+
+bool play_possible(const struct play_state *state, const struct random_op *op) {
+    switch (op->kind) {
+    case RANDOM_BEGIN:
+    case RANDOM_DECLARE:
+    case RANDOM_LET_GO:
+    case RANDOM_TRUNCATE:
+    case RANDOM_RECLAIM:
+        return true;
+    default:
+        return play_exists(state, op);
+    }
+}
 
 struct verdict play_op(struct play_state *state, const struct random_op *op, enum play *play) {
     *play = PLAY_ON;

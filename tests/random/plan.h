@@ -45,4 +45,7 @@ void plan_print(const struct plan *plan, FILE *file);
 /* Takes "name=number ..."; false when it is something else. */
 bool plan_parse(const char *text, struct plan *plan);
 
+/* Reads a printed sequence: its lines "# machine ..." and "# op ...". False after a complaint. */
+bool sequence_read(const char *path, struct plan *plan, struct sequence *sequence);
+
 #endif

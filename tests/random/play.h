@@ -92,7 +92,14 @@ uint64_t place_target(const struct play_state *state, const struct random_op *op
 struct world_object *play_object(const struct play_state *state, const struct random_op *op);
 bool play_exists(const struct play_state *state, const struct random_op *op);
 
-/* Plays the op. *play tells what the player said of it. */
+/* Plays the event, and touches at once. *play tells what the player said of it. */
+struct verdict play_event(struct play_state *state, const struct trace_event *event,
+                          enum play *play);
+
+/* Whether the process that the op is of is there. */
+bool play_possible(const struct play_state *state, const struct random_op *op);
+
+/* Plays the op like an event. */
 struct verdict play_op(struct play_state *state, const struct random_op *op, enum play *play);
 
 /* The op in its own words, before it is played; and lines of a trace. */

@@ -348,44 +348,11 @@ static int play_many(struct options *options) {
 
 /* ---------------------------------------------------------------- a printed sequence */
 
-static bool read_line(char *line, struct plan *plan, struct sequence *sequence) {
-    struct random_op op;
-    line[strcspn(line, "\n")] = '\0';
-    if (strncmp(line, "# machine ", 10) == 0)
-        return plan_parse(line + 10, plan);
-    if (strncmp(line, "# op ", 5) != 0)
-        return true;
-    if (!op_parse(line + 5, &op))
-        return false;
-    sequence_add(sequence, &op);
-    return true;
-}
-
-static bool read_printed(const struct options *options, struct plan *plan,
-                         struct sequence *sequence) {
-    char line[1000];
-    FILE *file = fopen(options->play, "r");
-    if (!file) {
-        perror(options->play);
-        return false;
-    }
-    bool good = true;
-    for (unsigned number = 1; good && fgets(line, sizeof(line), file); number++) {
-        good = read_line(line, plan, sequence);
-        if (!good)
-            fprintf(stderr, "%s:%u: \"%s\" is no op or no machine\n", options->play, number, line);
-    }
-    fclose(file);
-    if (good && !plan->frames)
-        fprintf(stderr, "%s: there is no line \"# machine frames=...\"\n", options->play);
-    return good && plan->frames;
-}
-
 static int play_printed(struct options *options) {
     struct sequence sequence = { 0 };
     struct plan plan = { 0 };
     struct trial trial;
-    if (!read_printed(options, &plan, &sequence))
+    if (!sequence_read(options->play, &plan, &sequence))
         return 2;
     trial_run_apart(&options->choice, &plan, &sequence, options->print ? stdout : NULL, TRIAL_LOUD,
                     &trial);
