@@ -20,7 +20,7 @@ struct vm_lock_counts {
     uint64_t hold_ns, hold_most_ns, wait_ns, wait_most_ns;
 };
 
-#define VM_LOCKS_HELD_MOST 32
+#define VM_LOCKS_HELD_MOST 48
 
 /* One CPU's. */
 struct vm_lock_log {

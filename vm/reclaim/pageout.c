@@ -49,6 +49,20 @@ struct vm_page_use vm_page_age(struct vm_machine *machine, struct vm_page *page)
     return use;
 }
 
+void vm_pages_age(struct vm_machine *machine, struct vm_page *const *pages, unsigned count,
+                  struct vm_page_use *uses) {
+    struct vm_walk_page walked[VM_PAGEOUT_BATCH];
+
+    for (unsigned i = 0; i < count; i++) {
+        uses[i] = (struct vm_page_use){ 0 };
+        walked[i] = (struct vm_walk_page){ .page = pages[i], .context = &uses[i] };
+    }
+    vm_rmap_walk_together(machine, walked, count, look_at_entry);
+    for (unsigned i = 0; i < count; i++)
+        if (has_hidden_entries(machine, pages[i], &uses[i]))
+            uses[i].locked |= vm_nonlinear_all_locked(pages[i]->object);
+}
+
 static enum vm_step clean_entry(const struct vm_mapping *mapping, void *context) {
     struct vm_page *page = context;
     struct vm_space *space = mapping->area->space;
@@ -74,6 +88,7 @@ struct unmap {
     struct vm_page *page;
     bool discard; /* leave nothing behind */
     bool refused; /* an area has been locked, or a discarded page written, since we looked */
+    uint64_t unmapped;
 };
 
 /* What takes the place of a private page's entry is its slot. An object's page is found again by
@@ -117,8 +132,16 @@ static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context)
     vm_page_keep_bits(machine, unmap->page, old);
     if (vm_page_adjust(machine, unmap->page, (uint64_t)0 - VM_ONE_MAPPING) < VM_ONE_MAPPING)
         vm_count_mapped(machine, -1);
-    vm_count(machine, reclaim.unmapped, 1);
+    unmap->unmapped++;
     return VM_STEP_UNMAPPED;
+}
+
+/* One entry alone. */
+static bool unmap_one(const struct vm_mapping *mapping, struct unmap *unmap) {
+    bool unmapped = unmap_entry(mapping, unmap) == VM_STEP_UNMAPPED;
+
+    vm_count(unmap->machine, reclaim.unmapped, unmapped);
+    return unmapped;
 }
 
 /* Returns whether no entry maps the page any more. */
@@ -127,6 +150,7 @@ static bool unmap_everywhere(struct vm_machine *machine, struct vm_page *page, b
 
     if (vm_page_mapcount(page) != 0)
         vm_rmap_walk(machine, page, VM_WALK_RECLAIM, unmap_entry, &unmap);
+    vm_count(machine, reclaim.unmapped, unmap.unmapped);
     return vm_page_mapcount(page) == 0;
 }
 
@@ -135,6 +159,26 @@ static bool unmap_object_page(struct vm_machine *machine, struct vm_page *page,
     if (has_hidden_entries(machine, page, use) && !vm_pageout_nonlinear(machine, page, use->shown))
         return false;
     return unmap_everywhere(machine, page, false);
+}
+
+void vm_pages_unmap(struct vm_machine *machine, struct vm_page *const *pages, unsigned count,
+                    const struct vm_page_use *uses) {
+    struct unmap unmaps[VM_PAGEOUT_BATCH];
+    struct vm_walk_page walked[VM_PAGEOUT_BATCH];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct vm_page *page = pages[i];
+        if (vm_page_is(page, VM_PAGE_ANON) || !page->object || uses[i].locked ||
+            has_hidden_entries(machine, page, &uses[i]))
+            continue;
+        unmaps[n] = (struct unmap){ .machine = machine, .page = page };
+        walked[n] = (struct vm_walk_page){ .page = page, .context = &unmaps[n] };
+        n++;
+    }
+    vm_rmap_walk_together(machine, walked, n, unmap_entry);
+    for (unsigned i = 0; i < n; i++)
+        vm_count(machine, reclaim.unmapped, unmaps[i].unmapped);
 }
 
 /* ---- the four kinds of pages; each with the page locked */
@@ -233,11 +277,11 @@ enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping, const struct vm
     enum vm_swept swept = VM_SWEPT_KEPT;
 
     if (page == locked)
-        return unmap_entry(mapping, &unmap) == VM_STEP_UNMAPPED ? VM_SWEPT_UNMAPPED : VM_SWEPT_KEPT;
+        return unmap_one(mapping, &unmap) ? VM_SWEPT_UNMAPPED : VM_SWEPT_KEPT;
     if (!vm_page_trylock(machine, page))
         return VM_SWEPT_KEPT;
     vm_page_get(machine, page);
-    if (prepare_unmap(&unmap, entry) && unmap_entry(mapping, &unmap) == VM_STEP_UNMAPPED)
+    if (prepare_unmap(&unmap, entry) && unmap_one(mapping, &unmap))
         swept = after_unmap(&unmap);
     vm_page_unlock(machine, page);
     vm_swap_page_put(machine, page);

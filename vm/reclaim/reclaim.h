@@ -38,6 +38,18 @@ struct vm_page_use {
 /* => page locked */
 struct vm_page_use vm_page_age(struct vm_machine *machine, struct vm_page *page);
 
+/* Pages come off the lists by so many, and are looked for together. */
+#define VM_PAGEOUT_BATCH 32
+
+/* The same for several. => all locked; at most VM_PAGEOUT_BATCH */
+void vm_pages_age(struct vm_machine *machine, struct vm_page *const *pages, unsigned count,
+                  struct vm_page_use *uses);
+
+/* A head start for pages that vm_pageout_locked() is called for next: those of objects are unmapped
+ * in one go, where all their entries can be found. => as vm_pages_age(); aged */
+void vm_pages_unmap(struct vm_machine *machine, struct vm_page *const *pages, unsigned count,
+                    const struct vm_page_use *uses);
+
 /* What became of one entry that a sweep has shown. */
 enum vm_swept {
     VM_SWEPT_KEPT,     /* its page is locked, or there is nowhere to write it to */

@@ -17,7 +17,7 @@
 #include "vm/object/swap.h"
 #include "vm/reclaim/scan.h"
 
-#define BATCH 32
+#define BATCH VM_PAGEOUT_BATCH
 
 /* How much of so many pages one round looks at. */
 static uint64_t share(uint64_t pages, unsigned priority) {
@@ -86,25 +86,72 @@ static bool in_use(const struct vm_scan *scan, struct vm_page *page,
     return (vm_page_clear(scan->machine, page, VM_PAGE_REFERENCED) & VM_PAGE_REFERENCED) != 0;
 }
 
-static void look_at_inactive(struct vm_scan *scan, struct vm_page *page) {
-    struct vm_machine *machine = scan->machine;
-    enum vm_pageout result = VM_PAGEOUT_KEPT;
+/* Pages that are locked, and what their entries say. */
+struct batch {
+    struct vm_page *pages[BATCH];
+    struct vm_page_use uses[BATCH];
+    unsigned count;
+};
 
-    vm_count(machine, reclaim.scanned, 1);
-    if (vm_page_trylock(machine, page)) {
-        struct vm_page_use use = { .locked = waits_for_sweep(machine, page) };
-        if (!use.locked)
-            use = vm_page_age(machine, page);
-        if (use.locked || in_use(scan, page, &use)) {
-            result = VM_PAGEOUT_IN_USE;
-            vm_count(machine, reclaim.activated, 1);
-        } else {
-            result = vm_pageout_locked(machine, page, &use);
-        }
-        vm_page_unlock(machine, page);
+/* Locks those that nobody else has locked; the others stay where they were. */
+static void lock_batch(struct vm_scan *scan, struct vm_page *const *pages, unsigned count,
+                       struct batch *locked) {
+    locked->count = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (vm_page_trylock(scan->machine, pages[i]))
+            locked->pages[locked->count++] = pages[i];
+        else
+            vm_pageout_done(scan->machine, pages[i], VM_PAGEOUT_KEPT);
+}
+
+/* Pages that wait for sweeps are not asked about, and count as locked. */
+static void age_batch(struct vm_scan *scan, struct batch *batch) {
+    if (!scan->machine->design->sweep) {
+        vm_pages_age(scan->machine, batch->pages, batch->count, batch->uses);
+        return;
     }
-    scan->freed += result == VM_PAGEOUT_FREED;
-    vm_pageout_done(machine, page, result);
+    for (unsigned i = 0; i < batch->count; i++) {
+        batch->uses[i] =
+            (struct vm_page_use){ .locked = waits_for_sweep(scan->machine, batch->pages[i]) };
+        if (!batch->uses[i].locked)
+            batch->uses[i] = vm_page_age(scan->machine, batch->pages[i]);
+    }
+}
+
+/* Lets go of those in use, as active pages. */
+static void spare_used(struct vm_scan *scan, struct batch *batch) {
+    struct vm_machine *machine = scan->machine;
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < batch->count; i++) {
+        struct vm_page *page = batch->pages[i];
+        if (batch->uses[i].locked || in_use(scan, page, &batch->uses[i])) {
+            vm_count(machine, reclaim.activated, 1);
+            vm_page_unlock(machine, page);
+            vm_pageout_done(machine, page, VM_PAGEOUT_IN_USE);
+        } else {
+            batch->pages[left] = page;
+            batch->uses[left++] = batch->uses[i];
+        }
+    }
+    batch->count = left;
+}
+
+static void look_at_inactive(struct vm_scan *scan, struct vm_page *const *pages, unsigned count) {
+    struct vm_machine *machine = scan->machine;
+    struct batch batch;
+
+    vm_count(machine, reclaim.scanned, count);
+    lock_batch(scan, pages, count, &batch);
+    age_batch(scan, &batch);
+    spare_used(scan, &batch);
+    vm_pages_unmap(machine, batch.pages, batch.count, batch.uses);
+    for (unsigned i = 0; i < batch.count; i++) {
+        enum vm_pageout result = vm_pageout_locked(machine, batch.pages[i], &batch.uses[i]);
+        vm_page_unlock(machine, batch.pages[i]);
+        scan->freed += result == VM_PAGEOUT_FREED;
+        vm_pageout_done(machine, batch.pages[i], result);
+    }
 }
 
 static void shrink_inactive(struct vm_scan *scan, uint64_t pages) {
@@ -113,8 +160,7 @@ static void shrink_inactive(struct vm_scan *scan, uint64_t pages) {
     while (pages > 0 && scan->freed < scan->wanted) {
         unsigned want = pages < BATCH ? (unsigned)pages : BATCH;
         unsigned got = vm_lru_isolate(scan->machine, scan->zone, VM_LRU_INACTIVE, want, batch);
-        for (unsigned i = 0; i < got; i++)
-            look_at_inactive(scan, batch[i]);
+        look_at_inactive(scan, batch, got);
         if (got < want)
             return;
         pages -= got;
@@ -123,20 +169,22 @@ static void shrink_inactive(struct vm_scan *scan, uint64_t pages) {
 
 /* ---- the active list */
 
-static void look_at_active(struct vm_scan *scan, struct vm_page *page) {
-    struct vm_machine *machine = scan->machine;
-    bool stay = true;
+static void keep_or_deactivate(struct vm_scan *scan, struct vm_page *page,
+                               const struct vm_page_use *use) {
+    bool stay = use->locked || (use->accessed > 0 && scan->priority > 0);
 
-    if (vm_page_trylock(machine, page)) {
-        stay = waits_for_sweep(machine, page);
-        if (!stay) {
-            struct vm_page_use use = vm_page_age(machine, page);
-            stay = use.locked || (use.accessed > 0 && scan->priority > 0);
-        }
-        vm_page_unlock(machine, page);
-    }
-    vm_lru_add(machine, page, stay ? VM_LRU_ACTIVE : VM_LRU_INACTIVE);
-    vm_swap_page_put(machine, page);
+    vm_page_unlock(scan->machine, page);
+    vm_lru_add(scan->machine, page, stay ? VM_LRU_ACTIVE : VM_LRU_INACTIVE);
+    vm_swap_page_put(scan->machine, page);
+}
+
+static void look_at_active(struct vm_scan *scan, struct vm_page *const *pages, unsigned count) {
+    struct batch batch;
+
+    lock_batch(scan, pages, count, &batch);
+    age_batch(scan, &batch);
+    for (unsigned i = 0; i < batch.count; i++)
+        keep_or_deactivate(scan, batch.pages[i], &batch.uses[i]);
 }
 
 static void shrink_active(struct vm_scan *scan, uint64_t pages) {
@@ -145,8 +193,7 @@ static void shrink_active(struct vm_scan *scan, uint64_t pages) {
     while (pages > 0) {
         unsigned want = pages < BATCH ? (unsigned)pages : BATCH;
         unsigned got = vm_lru_isolate(scan->machine, scan->zone, VM_LRU_ACTIVE, want, batch);
-        for (unsigned i = 0; i < got; i++)
-            look_at_active(scan, batch[i]);
+        look_at_active(scan, batch, got);
         if (got < want)
             return;
         pages -= got;

@@ -138,6 +138,7 @@ const struct vm_design vm_design_anon_vma = {
               .origin = "Linux 2.6.7 (2004): objrmap for files, anon_vma for anonymous memory",
               .area_bytes = sizeof(struct anon_area),
               .mapping_cost = "nothing" },
+    .finds_objects_by_area = true,
     .init = anon_design_init,
     .fini = anon_design_fini,
     .area_prepare = area_prepare,

@@ -601,6 +601,7 @@ const struct vm_design vm_design_anon_vma_chain = {
                         "reuse of 2015",
               .area_bytes = sizeof(struct chain),
               .mapping_cost = "nothing" },
+    .finds_objects_by_area = true,
     .init = init,
     .fini = fini,
     .area_prepare = area_prepare,

@@ -269,6 +269,7 @@ const struct vm_design vm_design_anon_vma_direct = {
                   "Arcangeli's first anon_vma (March 2004): pages name their area until a fork",
               .area_bytes = sizeof(struct anon_area),
               .mapping_cost = "nothing; splits, merges and moves tell each page its new area" },
+    .finds_objects_by_area = true,
     .init = anon_design_init,
     .fini = anon_design_fini,
     .area_forked = area_forked,

@@ -408,6 +408,7 @@ const struct vm_design vm_design_anonmm = {
                   "Dickins 2003, 2.6.6-mm (2004): objrmap for files, a ring of related spaces",
               .space_bytes = sizeof(struct anonmm *),
               .mapping_cost = "nothing; mremap copies pages that are shared" },
+    .finds_objects_by_area = true,
     .init = init,
     .fini = fini,
     .space_created = space_created,

@@ -91,6 +91,9 @@ struct vm_design {
      * nonlinear areas are nothing special; even VM_WALK_RECLAIM shows their entries. */
     bool finds_nonlinear;
 
+    /* Finds an object's pages by vm_rmap_walk_object(). */
+    bool finds_objects_by_area;
+
     /* ---- spaces; `parent` is NULL unless forked. emptied: exec; ended: the space goes. */
     int (*space_created)(struct vm_space *space, struct vm_space *parent);
     int (*space_emptied)(struct vm_space *space);
@@ -218,6 +221,23 @@ enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *p
  * => page locked, referenced */
 enum vm_walked vm_rmap_walk(struct vm_machine *machine, struct vm_page *page,
                             enum vm_walk_kind kind, vm_mapping_visit *visit, void *context);
+
+/* One of several pages that are walked together. */
+struct vm_walk_page {
+    struct vm_page *page;
+    void *context; /* the visitor's, for this page */
+    uint32_t kept; /* entries shown and still there */
+    bool ended;    /* the visitor said so, or every entry has been found */
+};
+
+/*
+ * VM_WALK_RECLAIM for each of the pages. Where the design finds an object's pages by its areas, and
+ * neighbours in the list are neighbours in one object, each area, page table and lock is come to
+ * once for all of them instead of once for each: what reclaim pays for is mostly the way to the
+ * entry. => all locked, referenced; kept 0, ended false
+ */
+void vm_rmap_walk_together(struct vm_machine *machine, struct vm_walk_page *pages, unsigned count,
+                           vm_mapping_visit *visit);
 
 /* A VM_WALK_LOOK that leaves even the machine's counts as they were. */
 enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page,

@@ -50,6 +50,7 @@ const struct vm_design vm_design_objrmap_partial = {
               .chains = true,
               .mapping_cost = "of an object's page nothing; of an anonymous one the first nothing, "
                               "the others 9.1 bytes in full nodes of 64" },
+    .finds_objects_by_area = true,
     .init = vm_pte_chain_init,
     .fini = vm_pte_chain_fini,
     .reserve = vm_pte_chain_reserve,
