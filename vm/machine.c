@@ -155,7 +155,9 @@ int vm_machine_create(const struct vm_machine_config *config, struct vm_machine 
     machine->leaf_made = machine->design->table_made;
     machine->leaf_freed = machine->design->table_freed;
     machine->pages_freed = machine->design->pages_freed;
-    vm_link_init(&machine->spaces);
+    for (unsigned i = 0; i < VM_CPUS_MAX; i++)
+        vm_link_init(&machine->cpus[i].spaces);
+    vm_link_init(&machine->emptied);
     vm_link_init(&machine->objects);
     lay_out_records(machine);
 
@@ -171,8 +173,9 @@ int vm_machine_create(const struct vm_machine_config *config, struct vm_machine 
 }
 
 void vm_machine_destroy(struct vm_machine *machine) {
-    while (!vm_link_empty(&machine->spaces))
-        vm_exit(vm_link_entry(machine->spaces.next, struct vm_space, link));
+    struct vm_space *space;
+    while ((space = vm_space_first(machine)))
+        vm_exit(space);
     while (!vm_link_empty(&machine->objects)) {
         struct vm_object *object = vm_link_entry(machine->objects.next, struct vm_object, link);
         atomic_store_explicit(&object->references, 1, memory_order_relaxed);

@@ -37,10 +37,12 @@ struct vm_link {
 
 /* What one CPU keeps for itself. */
 struct vm_cpu {
-    struct vm_stats counts;        /* this CPU's share; summed by vm_stats_read() */
-    uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */
+    _Alignas(64) struct vm_stats counts; /* this CPU's share; summed by vm_stats_read() */
     _Atomic uint64_t
-        mapped;       /* pages mapped first here, less those unmapped last: vm_count_mapped() */
+        mapped; /* pages mapped first here, less those unmapped last: vm_count_mapped() */
+    struct vm_lock spaces_lock;    /* VM_RANK_MACHINE */
+    struct vm_link spaces;         /* those that were made here; they may end elsewhere */
+    uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */
     bool in_shortage; /* machine->shortage() runs: its own allocations do not call it again */
 };
 
@@ -71,14 +73,14 @@ struct vm_machine {
                          uint64_t frames);
 
     /* space/ */
-    struct vm_link spaces; /* VM_RANK_MACHINE */
-    struct vm_lock lists_lock;
+    struct vm_lock lists_lock;     /* VM_RANK_MACHINE: what links things of all CPUs */
+    struct vm_link emptied;        /* spaces with tables that reclaim has emptied: vm_settle() */
+    _Atomic uint32_t empty_tables; /* there may be one */
     struct vm_cache *space_cache, *area_cache;
     struct vm_cache *nonlinear_cache; /* NULL: no area is ever nonlinear */
-    _Atomic uint32_t empty_tables;    /* some space has empty tables to prune: vm_settle() */
 
     /* object/ */
-    struct vm_link objects; /* VM_RANK_MACHINE */
+    struct vm_link objects; /* lists_lock */
     struct vm_cache *object_cache, *radix_cache;
     const struct vm_index_kind *index_kind;
     struct vm_swap *swap; /* NULL: none */
@@ -120,8 +122,17 @@ static inline struct vm_cpu *vm_this_cpu(struct vm_machine *machine) {
     return &machine->cpus[vm_cpu_number(machine)];
 }
 
+/* Only its own CPU writes a counter, but anybody may read it meanwhile. */
+static inline void vm_counter_set(uint64_t *counter, uint64_t n) {
+    __atomic_store_n(counter, n, __ATOMIC_RELAXED);
+}
+
+static inline void vm_counter_add(uint64_t *counter, uint64_t n) {
+    vm_counter_set(counter, *counter + n);
+}
+
 /* vm_count(machine, faults.zero, 1): this CPU's share of a counter of struct vm_stats. */
-#define vm_count(machine, counter, n) (vm_this_cpu(machine)->counts.counter += (n))
+#define vm_count(machine, counter, n) vm_counter_add(&vm_this_cpu(machine)->counts.counter, n)
 
 /* n pages more that some entry maps; or, where n is negative, fewer. Only the CPUs' sum means
  * anything, and reclaim adds it up while others count. */

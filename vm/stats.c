@@ -17,7 +17,7 @@ static void add_counts(struct vm_stats *sum, const struct vm_stats *share) {
     uint64_t *to = (uint64_t *)sum;
     const uint64_t *from = (const uint64_t *)share;
     for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
-        to[i] += from[i];
+        to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
 void vm_stats_read(const struct vm_machine *machine, struct vm_stats *stats) {

@@ -85,7 +85,7 @@ static inline struct rig *rig_create(struct rig_plan plan) {
     machine->smp = plan.cpus > 1;
     machine->index_kind = vm_index_kind_named(NULL);
     machine->area_index_offset = sizeof(struct vm_area);
-    vm_link_init(&machine->spaces);
+    vm_link_init(&machine->emptied);
     vm_link_init(&machine->objects);
     assert_int_equal(vm_frames_init(machine), VM_OK);
     assert_int_equal(vm_objects_init(machine), VM_OK);

@@ -72,8 +72,9 @@ static struct vm_stats stats(struct scene *scene) {
 
 static void end(struct scene *scene) {
     check(scene);
-    while (!vm_link_empty(&scene->machine->spaces))
-        vm_exit(vm_link_entry(scene->machine->spaces.next, struct vm_space, link));
+    struct vm_space *space;
+    while ((space = vm_space_first(scene->machine)))
+        vm_exit(space);
     assert_int_equal(cache(scene, "nonlinear areas").live, 0);
     assert_int_equal(cache(scene, "areas").live, 0);
     assert_int_equal(stats(scene).memory.tables, 0);

@@ -92,7 +92,7 @@ static void tables_hold_what_was_put_in(void **state) {
     assert_int_equal(machine->tables, tables_needed(placed, count));
     for (size_t i = 0; i < count; i++)
         assert_int_equal(look(machine, root, placed[i].address), placed[i].entry);
-    assert_int_equal(vm_table_check(machine, root), 0);
+    assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
 
     /* Take out the lower half, then every other page, and prune just around them. */
     for (size_t i = 0, left = count; i < count; i++) {
@@ -102,7 +102,7 @@ static void tables_hold_what_was_put_in(void **state) {
         vm_table_prune(machine, root, placed[i].address, placed[i].address + VM_PAGE_SIZE);
         placed[i].entry = 0;
         if (--left % 97 == 0)
-            assert_int_equal(vm_table_check(machine, root), 0);
+            assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
     }
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
@@ -113,9 +113,10 @@ static void tables_hold_what_was_put_in(void **state) {
     assert_int_equal(machine->tables, tables_needed(placed, kept));
     for (size_t i = 0; i < kept; i++)
         map(machine, root, placed[i].address, 0);
-    assert_int_not_equal(vm_table_check(machine, root), 0); /* empty tables stand about */
+    assert_int_not_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE),
+                         0); /* empty tables stand about */
     vm_table_prune(machine, root, 0, VM_ADDRESS_END);
-    assert_int_equal(vm_table_check(machine, root), 0);
+    assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
     assert_int_equal(machine->tables, 1);
     vm_table_free_root(machine, root);
     assert_int_equal(machine->tables, 0);
@@ -188,13 +189,14 @@ static void check_sees_damage(void **state) {
     struct vm_table *root = vm_table_create_root(machine, nobody);
     struct vm_leaf leaf;
     map(machine, root, 0x5000, vm_pte_from_swap(1));
-    assert_int_equal(vm_table_check(machine, root), 0);
+    assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
     assert_true(vm_table_find(machine, root, 0x5000, &leaf));
     vm_pte_write(&leaf.entries[9], vm_pte_make(3, VM_PTE_PRESENT));
-    assert_int_equal(vm_table_check(machine, root), 2); /* one used, one present */
+    assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE),
+                     2); /* one used, one present */
     vm_pte_write(&leaf.entries[9], 0);
     leaf.table->address += VM_LEAF_SPAN;
-    assert_int_equal(vm_table_check(machine, root), 1);
+    assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 1);
     leaf.table->address -= VM_LEAF_SPAN;
     map(machine, root, 0x5000, 0);
     vm_table_free_root(machine, root);
@@ -319,7 +321,7 @@ static void racing_faults_make_each_table_once(void **state) {
     }
     for (unsigned i = 0; i < CPUS; i++)
         pthread_join(workers[i].thread, NULL);
-    assert_int_equal(vm_table_check(machine, root), 0);
+    assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
     assert_int_equal(machine->tables, 1 + 1 + (ROUNDS + 255) / 256 + ROUNDS);
     struct vm_table_cursor cursor = vm_table_cursor(root, 0, VM_ADDRESS_END);
     uint64_t leaves = 0;

@@ -133,8 +133,8 @@ static int prepare_new_page(const struct fault *f, enum vm_frame_want want,
 
 static void mark_has_anon(const struct fault *f) {
     vm_preempt(f->machine, &f->area->flags);
-    if (!(f->area->flags & VM_AREA_HAS_ANON))
-        __atomic_fetch_or(&f->area->flags, (uint32_t)VM_AREA_HAS_ANON, __ATOMIC_RELAXED);
+    if (!vm_area_is(f->area, VM_AREA_HAS_ANON))
+        vm_area_add_flags(f->area, VM_AREA_HAS_ANON);
 }
 
 /* Also where a read has put the zero page before. */
@@ -399,7 +399,7 @@ static int swap_in(struct fault *f) {
 /* Shared memory has no write-back to wait for, so its pages are mapped writable at once; a file's
  * page must first be known to be dirty. */
 static bool map_writable(const struct fault *f) {
-    if (!vm_area_shared(f->area) || !(f->area->flags & VM_AREA_WRITE))
+    if (!vm_area_shared(f->area) || !(vm_area_flags(f->area) & VM_AREA_WRITE))
         return false;
     return f->write || f->area->object->kind == VM_OBJECT_SHM;
 }
@@ -579,11 +579,11 @@ static int serve(struct fault *f) {
 static bool area_allows(const struct vm_area *area, enum vm_access access) {
     switch (access) {
     case VM_WRITE:
-        return area->flags & VM_AREA_WRITE;
+        return vm_area_flags(area) & VM_AREA_WRITE;
     case VM_EXECUTE:
-        return area->flags & VM_AREA_EXEC;
+        return vm_area_flags(area) & VM_AREA_EXEC;
     default: /* the hardware cannot grant writing or executing without reading */
-        return area->flags & VM_AREA_PROTECTION;
+        return vm_area_flags(area) & VM_AREA_PROTECTION;
     }
 }
 
@@ -606,7 +606,7 @@ int vm_fault_locked(struct vm_space *space, uint64_t address, enum vm_access acc
     vm_preempt(f.machine, f.slot);
     f.entry = vm_pte_read(f.slot);
     error = serve(&f);
-    if (error && f.leaf.table->used == 0)
+    if (error && vm_table_seems_empty(f.leaf.table))
         vm_space_note_empty_table(space);
     return error == VM_ENOMEM ? VM_OOM : error;
 }

@@ -18,7 +18,7 @@ static bool stack_may_grow_to(const struct vm_area *stack, uint64_t start) {
         return false;
     if (stack->space->mapped_pages + more > config->address_limit >> VM_PAGE_SHIFT)
         return false;
-    if (!below || below->flags & VM_AREA_GROWSDOWN || !vm_area_protection(below))
+    if (!below || vm_area_flags(below) & VM_AREA_GROWSDOWN || !vm_area_protection(below))
         return !below || below->end <= start;
     return below->end <= start && start - below->end >= STACK_GUARD_GAP;
 }
@@ -30,7 +30,7 @@ static bool grow_stack(struct vm_space *space, uint64_t address) {
 
     if (!area || area->start <= address)
         return area != NULL; /* somebody has just grown it */
-    if (!(area->flags & VM_AREA_GROWSDOWN) || !stack_may_grow_to(area, start))
+    if (!(vm_area_flags(area) & VM_AREA_GROWSDOWN) || !stack_may_grow_to(area, start))
         return false;
     uint64_t pages = (area->start - start) >> VM_PAGE_SHIFT;
     vm_area_set_range(area, start, area->end, area->pgoff - pages);

@@ -52,7 +52,8 @@ static uint64_t count_frame(const struct vm_machine *machine, const struct vm_zo
     bool on_cpu_list = vm_page_is(page, VM_PAGE_CPU_FREE);
     census->on_cpu_lists += on_cpu_list;
     census->free += on_cpu_list;
-    census->differences += on_cpu_list != (vm_page_counts(page) == 0);
+    bool counted = !on_cpu_list && !vm_page_is(page, VM_PAGE_TABLE);
+    census->differences += counted != (vm_page_counts(page) != 0);
     return 1;
 }
 

@@ -282,9 +282,10 @@ static inline struct vm_page *begin_life(struct vm_machine *machine, struct vm_p
                                          enum vm_frame_want want) {
     if (!page)
         return NULL;
-    atomic_store_explicit(&page->counts, VM_ONE_REFERENCE, memory_order_relaxed);
     page->swap = 0;
     vm_page_reset_flags(page, 0);
+    /* Last: from here on whoever comes by its number may take a reference. */
+    atomic_store_explicit(&page->counts, VM_ONE_REFERENCE, memory_order_release);
     note_peaks(machine);
     if (want == VM_FRAME_ZEROED)
         vm_frame_zero(machine, page, 0, VM_PAGE_SIZE);
@@ -389,7 +390,6 @@ struct vm_page *vm_frame_alloc_table(struct vm_machine *machine) {
     if (!page)
         return NULL;
     check_zero(machine, page);
-    atomic_store_explicit(&page->counts, VM_ONE_REFERENCE, memory_order_relaxed);
     page->swap = 0;
     vm_page_reset_flags(page, VM_PAGE_TABLE);
     vm_sum_add(machine, &machine->tables, &machine->tables_peak, 1);
@@ -401,7 +401,7 @@ void vm_frame_free_table(struct vm_machine *machine, struct vm_page *page) {
     VM_ASSERT(machine, vm_page_is(page, VM_PAGE_TABLE));
     check_zero(machine, page);
     struct vm_zone *zone = vm_page_zone(machine, page);
-    atomic_store_explicit(&page->counts, 0, memory_order_relaxed);
+    VM_ASSERT(machine, vm_page_counts(page) == 0);
     page->owner = NULL;
     page->index = 0;
     page->rmap = 0;

@@ -32,7 +32,7 @@ static bool describe_section(struct vm_machine *machine, uint32_t section) {
     memset(pages, 0, bytes);
     for (size_t i = 0; i < frames; i++)
         atomic_init(&pages[i].flags, section << VM_PAGE_FLAG_BITS);
-    machine->sections[section].pages = pages;
+    __atomic_store_n(&machine->sections[section].pages, pages, __ATOMIC_RELEASE);
     return true;
 }
 

@@ -75,6 +75,11 @@ struct vm_section {
     bool mixed;           /* they do */
 };
 
+/* The descriptors of the frame's section, or NULL: for who has the number from elsewhere. */
+static inline struct vm_page *vm_section_pages(const struct vm_machine *machine, uint64_t frame) {
+    return __atomic_load_n(&machine->sections[frame >> VM_SECTION_SHIFT].pages, __ATOMIC_ACQUIRE);
+}
+
 /* => the frame's section has its descriptors: every frame that was ever allocated */
 static inline struct vm_page *vm_page_of(const struct vm_machine *machine, uint64_t frame) {
     return &machine->sections[frame >> VM_SECTION_SHIFT].pages[frame & (VM_SECTION_PAGES - 1)];

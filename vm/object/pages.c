@@ -283,7 +283,7 @@ static int bring_in(struct vm_object *object, uint64_t index, struct vm_page **r
 
     if (!page)
         return VM_OOM;
-    vm_page_trylock(machine, page); /* succeeds: nobody else knows the page */
+    vm_page_lock(machine, page); /* at once, unless somebody looks at frames by their numbers */
     int error = insert(object, index, page, &word);
     if (!error) {
         error = fill(object, page, word);

@@ -424,7 +424,7 @@ int vm_swap_in(struct vm_machine *machine, uint32_t number, struct vm_page **res
         struct vm_page *page = vm_frame_alloc(machine, VM_FRAME_AS_IS);
         if (!page)
             return VM_OOM;
-        vm_page_trylock(machine, page); /* succeeds: nobody else knows the page */
+        vm_page_lock(machine, page); /* at once, unless somebody looks at frames by number */
         enum insertion insertion = insert(machine, number, page);
         if (insertion == INSERTED && vm_swap_read(machine, number, page) == VM_OK) {
             *result = page;

@@ -39,7 +39,7 @@ static uint64_t *cursor_of(struct vm_area *area) {
 
 /* The first unlocked area from this link on; NULL if there is none. */
 static struct vm_area *unlocked_from(struct vm_object *object, struct vm_link *link) {
-    while (link != &object->nonlinear && area_of(link)->flags & VM_AREA_LOCKED)
+    while (link != &object->nonlinear && vm_area_flags(area_of(link)) & VM_AREA_LOCKED)
         link = link->next;
     return link == &object->nonlinear ? NULL : area_of(link);
 }

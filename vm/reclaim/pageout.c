@@ -27,7 +27,7 @@ static enum vm_step look_at_entry(const struct vm_mapping *mapping, void *contex
     }
     use->shown++;
     use->dirty |= vm_pte_dirty(entry);
-    use->locked |= (mapping->area->flags & VM_AREA_LOCKED) != 0;
+    use->locked |= (vm_area_flags(mapping->area) & VM_AREA_LOCKED) != 0;
     return VM_STEP_ON;
 }
 
@@ -111,7 +111,7 @@ static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context)
     struct vm_space *space = mapping->area->space;
 
     vm_preempt(machine, &mapping->area->flags);
-    if (mapping->area->flags & VM_AREA_LOCKED) {
+    if (vm_area_flags(mapping->area) & VM_AREA_LOCKED) {
         unmap->refused = true;
         return VM_STEP_STOP;
     }

@@ -165,8 +165,7 @@ uint64_t anon_check(struct vm_machine *machine) {
     struct census census = { .machine = machine };
     uint64_t members = 0;
 
-    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces; link = link->next) {
-        struct vm_space *space = vm_link_entry(link, struct vm_space, link);
+    for (struct vm_space *space = vm_space_first(machine); space; space = vm_space_after(space)) {
         for (struct vm_area *area = vm_area_first(space); area; area = vm_area_next(area))
             check_area(&census, area, &members);
     }

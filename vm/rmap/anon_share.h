@@ -52,7 +52,7 @@ static inline bool anon_could_merge(const struct vm_area *lower, const struct vm
     uint32_t ignored = VM_AREA_PROTECTION | VM_AREA_MERGE_IGNORES;
 
     return lower->end == upper->start && lower->object == upper->object &&
-           ((lower->flags ^ upper->flags) & ~ignored) == 0 &&
+           ((vm_area_flags(lower) ^ vm_area_flags(upper)) & ~ignored) == 0 &&
            lower->pgoff + vm_area_pages(lower) == upper->pgoff;
 }
 

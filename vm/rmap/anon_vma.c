@@ -125,10 +125,9 @@ static enum vm_walked walk(struct vm_machine *machine, struct vm_page *page, enu
 static uint64_t check(struct vm_machine *machine) {
     uint64_t differences = anon_check(machine);
 
-    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces; link = link->next) {
-        struct vm_space *space = vm_link_entry(link, struct vm_space, link);
+    for (struct vm_space *space = vm_space_first(machine); space; space = vm_space_after(space)) {
         for (struct vm_area *area = vm_area_first(space); area; area = vm_area_next(area))
-            differences += !anon_of(area) && (area->flags & VM_AREA_HAS_ANON);
+            differences += !anon_of(area) && (vm_area_flags(area) & VM_AREA_HAS_ANON);
     }
     return differences;
 }

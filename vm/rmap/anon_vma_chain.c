@@ -563,7 +563,7 @@ static void check_area(struct census *census, const struct vm_area *area) {
     const struct link *links = chain_of(area)->links;
     bool own_is_linked = false;
 
-    census->differences += !own && (area->flags & VM_AREA_HAS_ANON);
+    census->differences += !own && (vm_area_flags(area) & VM_AREA_HAS_ANON);
     census->differences += !own != !links;
     if (!own || !links)
         return;
@@ -583,8 +583,7 @@ static void check_area(struct census *census, const struct vm_area *area) {
 static uint64_t check(struct vm_machine *machine) {
     struct census census = { .differences = 0 };
 
-    for (struct vm_link *at = machine->spaces.next; at != &machine->spaces; at = at->next) {
-        struct vm_space *space = vm_link_entry(at, struct vm_space, link);
+    for (struct vm_space *space = vm_space_first(machine); space; space = vm_space_after(space)) {
         for (struct vm_area *area = vm_area_first(space); area; area = vm_area_next(area))
             check_area(&census, area);
     }

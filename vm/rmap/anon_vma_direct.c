@@ -84,7 +84,7 @@ static int area_forked(struct vm_area *parent, struct vm_area *child) {
     struct vm_machine *machine = parent->space->machine;
 
     if (!anon_of(parent)) {
-        if (!(parent->flags & VM_AREA_HAS_ANON))
+        if (!(vm_area_flags(parent) & VM_AREA_HAS_ANON))
             return VM_OK;
         struct anon_vma *anon = anon_create(machine);
         if (!anon)
@@ -255,8 +255,7 @@ static uint64_t check_area(struct vm_area *area) {
 static uint64_t check(struct vm_machine *machine) {
     uint64_t differences = anon_check(machine);
 
-    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces; link = link->next) {
-        struct vm_space *space = vm_link_entry(link, struct vm_space, link);
+    for (struct vm_space *space = vm_space_first(machine); space; space = vm_space_after(space)) {
         for (struct vm_area *area = vm_area_first(space); area; area = vm_area_next(area))
             differences += check_area(area);
     }

@@ -389,8 +389,7 @@ static uint64_t check(struct vm_machine *machine) {
     struct census census = { 0 };
 
     bury_extinct(machine);
-    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces; link = link->next) {
-        struct vm_space *space = vm_link_entry(link, struct vm_space, link);
+    for (struct vm_space *space = vm_space_first(machine); space; space = vm_space_after(space)) {
         struct anonmm *anonmm = *record_of(space);
         census.differences += anonmm->space != space;
         if (is_oldest_living(anonmm))

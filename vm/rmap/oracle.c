@@ -46,7 +46,7 @@ uint64_t vm_oracle_mappings(struct vm_machine *machine, uint64_t frame, vm_mappe
                             void *context) {
     struct search search = { frame, visit, context, 0 };
 
-    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces; link = link->next)
-        vm_oracle_scan(vm_link_entry(link, struct vm_space, link), match, &search);
+    for (struct vm_space *space = vm_space_first(machine); space; space = vm_space_after(space))
+        vm_oracle_scan(space, match, &search);
     return search.found;
 }

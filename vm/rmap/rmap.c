@@ -202,7 +202,7 @@ enum vm_step vm_rmap_scan_area(struct vm_machine *machine, struct vm_area *area,
     struct vm_table_cursor at = vm_table_cursor(area->space->root, area->start, area->end);
 
     while (scan.step != VM_STEP_STOP && vm_table_next(machine, &at))
-        if (at.table->present)
+        if (!vm_table_seems_unmapped(at.table))
             scan_leaf(&scan, &at);
     vm_count(machine, rmap.hits, scan.hits);
     vm_count(machine, rmap.empty_walks, scan.hits == 0);
@@ -291,21 +291,25 @@ enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page,
                             vm_mapping_visit *visit, void *context) {
     struct vm_stats *counts = &vm_this_cpu(machine)->counts;
     struct vm_stats before = *counts;
+    uint64_t *counters = (uint64_t *)&counts->rmap;
+    const uint64_t *values = (const uint64_t *)&before.rmap;
     enum vm_walked walked = vm_rmap_walk(machine, page, VM_WALK_LOOK, visit, context);
 
-    counts->rmap = before.rmap;
+    for (size_t i = 0; i < sizeof counts->rmap / sizeof *counters; i++)
+        vm_counter_set(&counters[i], values[i]);
     return walked;
 }
 
-/* A reference to the frame's page, unless it is free, or not a page that can be mapped. */
+/* A reference to the frame's page, unless it is free, or not a page that can be mapped. The count
+ * alone tells: it is 0 for free frames and for tables. */
 static struct vm_page *hold_page(struct vm_machine *machine, uint64_t frame) {
-    if (frame >= machine->config.frames || !machine->sections[frame >> VM_SECTION_SHIFT].pages)
+    if (frame >= machine->config.frames || !vm_section_pages(machine, frame))
         return NULL;
     struct vm_page *page = vm_page_of(machine, frame);
     vm_preempt(machine, page);
     uint64_t counts = vm_page_counts(page);
     do {
-        if (counts == 0 || vm_page_is(page, VM_PAGE_FREE | VM_PAGE_TABLE | VM_PAGE_RESERVED))
+        if (counts == 0 || page == machine->zero_page)
             return NULL;
     } while (!atomic_compare_exchange_weak_explicit(&page->counts, &counts,
                                                     counts + VM_ONE_REFERENCE, memory_order_acq_rel,

@@ -212,8 +212,7 @@ static uint64_t check(struct vm_machine *machine) {
     struct census census = { .machine = machine };
 
     vm_chain_each_page(machine, check_page, &census);
-    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces; link = link->next) {
-        struct vm_space *space = vm_link_entry(link, struct vm_space, link);
+    for (struct vm_space *space = vm_space_first(machine); space; space = vm_space_after(space)) {
         struct vm_table_cursor at = vm_table_cursor(space->root, 0, VM_ADDRESS_END);
         while (vm_table_next(machine, &at))
             check_leaf(&census, &at);

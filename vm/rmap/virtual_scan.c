@@ -83,7 +83,7 @@ static struct vm_area *area_to_sweep(struct sweep *sweep, struct vm_space *space
 
     if (!area || address < area->start || address >= area->end)
         area = sweep->area = vm_rmap_area_at(space, address);
-    return area && !(area->flags & VM_AREA_LOCKED) ? area : NULL;
+    return area && !(vm_area_flags(area) & VM_AREA_LOCKED) ? area : NULL;
 }
 
 static bool maps_page(const struct vm_machine *machine, vm_pte entry) {
@@ -260,7 +260,7 @@ static uint64_t check(struct vm_machine *machine) {
         cursor |= link == scan->at;
         listed++;
     }
-    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces; link = link->next)
+    for (struct vm_space *space = vm_space_first(machine); space; space = vm_space_after(space))
         listed--;
     return differences + (listed != 0) + !cursor;
 }

@@ -53,9 +53,9 @@ static bool flag_advice(enum vm_advice advice, struct flag_advice *change) {
 
 static int flag_piece(struct vm_area *area, uint64_t start, uint64_t end,
                       const struct flag_advice *change) {
-    uint32_t flags = (area->flags & ~change->clear) | change->set;
+    uint32_t flags = (vm_area_flags(area) & ~change->clear) | change->set;
 
-    if (flags == area->flags)
+    if (flags == vm_area_flags(area))
         return VM_OK;
     if (vm_area_isolate(area, start, end, &area) != VM_OK)
         return VM_EAGAIN; /* as Linux, where VM_ENOMEM is for holes */
@@ -332,7 +332,7 @@ static bool advice_is_for(const struct vm_area *area, enum vm_advice advice) {
         return true;
     if (advice == VM_MADV_FREE && area->object)
         return false;
-    return !(area->flags & VM_AREA_LOCKED);
+    return !(vm_area_flags(area) & VM_AREA_LOCKED);
 }
 
 static int work_on_piece(struct vm_area *area, uint64_t start, uint64_t end,

@@ -13,8 +13,10 @@
  * Behind the struct lie the records of the object's index (vm_area_index_record) and of the
  * reverse-mapping design (vm_area_design_record), in sizes that those tell.
  *
- * Everything here changes with the space lock held for writing; `start`, `pgoff` and the tree also
- * need space->areas_lock, and a growing stack changes under the space lock held for reading plus that.
+ * Everything here changes with the space lock held for writing and, as far as walkers look at it
+ * (range, pgoff, flags, the tree), space->areas_lock as well: an area that a walker has not seen
+ * VM_AREA_LOCKED in does not become so before the walker has done. VM_AREA_HAS_ANON, which is no
+ * walker's business, is set by faults, under the space lock held for reading.
  */
 #ifndef VM_AREA_H
 #define VM_AREA_H
@@ -55,10 +57,28 @@ struct vm_area {
     uint64_t gap;         /* free bytes between this area and the one before (or 0) */
     uint64_t largest_gap; /* in this subtree */
     uint64_t pgoff;
-    uint32_t flags;
+    _Atomic uint32_t flags;
     struct vm_space *space;
     struct vm_object *object; /* NULL: anonymous; holds a reference */
 };
+
+static inline uint32_t vm_area_flags(const struct vm_area *area) {
+    return atomic_load_explicit(&area->flags, memory_order_relaxed);
+}
+
+/* Whether it has one of them. */
+static inline bool vm_area_is(const struct vm_area *area, uint32_t flags) {
+    return (vm_area_flags(area) & flags) != 0;
+}
+
+/* Each an atomic step: a fault that sees its first anonymous page says so while it holds the space
+ * lock for reading, and may not be the only one. */
+static inline void vm_area_add_flags(struct vm_area *area, uint32_t flags) {
+    atomic_fetch_or_explicit(&area->flags, flags, memory_order_relaxed);
+}
+static inline void vm_area_drop_flags(struct vm_area *area, uint32_t flags) {
+    atomic_fetch_and_explicit(&area->flags, ~flags, memory_order_relaxed);
+}
 
 static inline void *vm_area_index_record(const struct vm_machine *machine, struct vm_area *area) {
     return (char *)area + machine->area_index_offset;
@@ -78,7 +98,7 @@ struct vm_nonlinear_area {
 };
 
 static inline bool vm_area_is_nonlinear(const struct vm_area *area) {
-    return (area->flags & VM_AREA_NONLINEAR) != 0;
+    return (vm_area_flags(area) & VM_AREA_NONLINEAR) != 0;
 }
 
 /* => nonlinear */
@@ -114,11 +134,11 @@ static inline uint64_t vm_area_address_of(const struct vm_area *area, uint64_t i
 }
 
 static inline bool vm_area_shared(const struct vm_area *area) {
-    return (area->flags & VM_AREA_SHARED) != 0;
+    return (vm_area_flags(area) & VM_AREA_SHARED) != 0;
 }
 
 static inline unsigned vm_area_protection(const struct vm_area *area) {
-    return area->flags & VM_AREA_PROTECTION;
+    return vm_area_flags(area) & VM_AREA_PROTECTION;
 }
 
 #endif

@@ -111,7 +111,7 @@ static bool fits(struct wanted_gap *wanted, uint64_t start, uint64_t end) {
 static bool fits_below(struct wanted_gap *wanted, const struct vm_area *area) {
     uint64_t end = area->start;
 
-    if (area->flags & VM_AREA_GROWSDOWN)
+    if (vm_area_flags(area) & VM_AREA_GROWSDOWN)
         end -= area->gap < STACK_GUARD_GAP ? area->gap : STACK_GUARD_GAP;
     return fits(wanted, area->start - area->gap, end);
 }
@@ -169,7 +169,7 @@ struct vm_area *vm_area_allocate(struct vm_space *space, uint64_t start, uint64_
     area->start = start;
     area->end = end;
     area->pgoff = pgoff;
-    area->flags = flags;
+    atomic_init(&area->flags, flags);
     area->space = space;
     area->object = object;
     if (vm_area_is_nonlinear(area)) {
@@ -316,7 +316,7 @@ void vm_area_insert(struct vm_area *area) {
     if (area->object)
         vm_object_link_area(area->object, area);
     count_area(space);
-    count_pages(space, vm_area_pages(area), area->flags);
+    count_pages(space, vm_area_pages(area), vm_area_flags(area));
 }
 
 void vm_area_remove(struct vm_area *area) {
@@ -328,24 +328,27 @@ void vm_area_remove(struct vm_area *area) {
     tree_remove(space, area);
     vm_unlock(space->machine, &space->areas_lock, VM_RANK_AREAS);
     uncount_area(space);
-    uncount_pages(space, vm_area_pages(area), area->flags);
+    uncount_pages(space, vm_area_pages(area), vm_area_flags(area));
 }
 
 void vm_area_set_range(struct vm_area *area, uint64_t start, uint64_t end, uint64_t pgoff) {
-    uncount_pages(area->space, vm_area_pages(area), area->flags);
+    uncount_pages(area->space, vm_area_pages(area), vm_area_flags(area));
     begin_change(area);
     tree_reshape(area, start, end, pgoff);
     finish_change(area, NULL, NULL);
-    count_pages(area->space, vm_area_pages(area), area->flags);
+    count_pages(area->space, vm_area_pages(area), vm_area_flags(area));
 }
 
 void vm_area_set_flags(struct vm_area *area, uint32_t flags) {
+    struct vm_space *space = area->space;
     uint64_t pages = vm_area_pages(area);
 
-    uncount_pages(area->space, pages, area->flags);
-    vm_preempt(area->space->machine, &area->flags);
-    area->flags = flags;
-    count_pages(area->space, pages, flags);
+    uncount_pages(space, pages, vm_area_flags(area));
+    vm_lock(space->machine, &space->areas_lock, VM_RANK_AREAS);
+    vm_preempt(space->machine, &area->flags);
+    atomic_store_explicit(&area->flags, flags, memory_order_relaxed);
+    vm_unlock(space->machine, &space->areas_lock, VM_RANK_AREAS);
+    count_pages(space, pages, flags);
 }
 
 int vm_area_set_nonlinear(struct vm_area *area) {
@@ -354,7 +357,7 @@ int vm_area_set_nonlinear(struct vm_area *area) {
     if (!record)
         return VM_ENOMEM;
     begin_change(area);
-    area->flags |= VM_AREA_NONLINEAR;
+    vm_area_add_flags(area, VM_AREA_NONLINEAR);
     *vm_area_nonlinear(area->space->machine, area) = record;
     finish_change(area, NULL, NULL);
     return VM_OK;
@@ -365,7 +368,7 @@ void vm_area_set_linear(struct vm_area *area, uint64_t pgoff) {
     struct vm_nonlinear_area *record = *vm_area_nonlinear(machine, area);
 
     begin_change(area);
-    area->flags &= ~(uint32_t)VM_AREA_NONLINEAR;
+    vm_area_drop_flags(area, VM_AREA_NONLINEAR);
     area->pgoff = pgoff;
     memset(vm_area_index_record(machine, area), 0, machine->index_kind->area_bytes);
     finish_change(area, NULL, NULL);
@@ -380,7 +383,7 @@ void vm_area_set_linear(struct vm_area *area, uint64_t pgoff) {
  */
 static int split(struct vm_area *area, uint64_t address, struct vm_area **upper) {
     const struct vm_design *design = area->space->machine->design;
-    struct vm_area *above = vm_area_allocate(area->space, address, area->end, area->flags,
+    struct vm_area *above = vm_area_allocate(area->space, address, area->end, vm_area_flags(area),
                                              area->object, vm_area_page_index(area, address));
     if (!above)
         return VM_ENOMEM;
@@ -445,7 +448,8 @@ int vm_area_isolate(struct vm_area *area, uint64_t start, uint64_t end, struct v
 
 bool vm_area_alike(const struct vm_area *lower, const struct vm_area *upper) {
     return lower->end == upper->start && lower->object == upper->object &&
-           ((lower->flags ^ upper->flags) & ~(uint32_t)VM_AREA_MERGE_IGNORES) == 0 &&
+           ((vm_area_flags(lower) ^ vm_area_flags(upper)) & ~(uint32_t)VM_AREA_MERGE_IGNORES) ==
+               0 &&
            lower->pgoff + vm_area_pages(lower) == upper->pgoff;
 }
 
@@ -472,7 +476,7 @@ static void join(struct vm_area *kept, struct vm_area *gone) {
 
     if (design->area_merged)
         design->area_merged(kept, gone);
-    kept->flags |= gone->flags & VM_AREA_HAS_ANON;
+    vm_area_add_flags(kept, vm_area_flags(gone) & VM_AREA_HAS_ANON);
     begin_change(kept);
     tree_remove(kept->space, gone);
     tree_reshape(kept, kept->start, gone->end, kept->pgoff);
@@ -508,7 +512,7 @@ static uint64_t check_area(struct vm_space *space, struct vm_area *area, uint64_
         area->largest_gap != area->gap && area->largest_gap != left && area->largest_gap != right;
     wrong += vm_area_shared(area) && !area->object;
     wrong += vm_area_is_nonlinear(area) && !vm_area_shared(area);
-    wrong += (area->flags & VM_AREA_GROWSDOWN) && area->object;
+    wrong += (vm_area_flags(area) & VM_AREA_GROWSDOWN) && area->object;
     return wrong;
 }
 
@@ -522,7 +526,7 @@ uint64_t vm_space_check(struct vm_space *space) {
         previous_end = area->end;
         areas++;
         pages += vm_area_pages(area);
-        locked += area->flags & VM_AREA_LOCKED ? vm_area_pages(area) : 0;
+        locked += vm_area_flags(area) & VM_AREA_LOCKED ? vm_area_pages(area) : 0;
         hint_found |= area == last_found(space);
     }
     wrong += areas != space->area_count;

@@ -120,7 +120,7 @@ static int copy_entries(struct vm_area *parent, struct vm_area *child) {
     int error = VM_OK;
 
     while (!error && vm_table_next(machine, &from))
-        if (from.table->used)
+        if (!vm_table_seems_empty(from.table))
             error = copy_run(parent, &from, child, &reserve, &protected);
     vm_rmap_unreserve(machine, &reserve);
     if (protected)
@@ -129,7 +129,7 @@ static int copy_entries(struct vm_area *parent, struct vm_area *child) {
 }
 
 static bool must_copy_entries(const struct vm_area *area) {
-    return area->flags & (VM_AREA_HAS_ANON | VM_AREA_NONLINEAR) ||
+    return vm_area_flags(area) & (VM_AREA_HAS_ANON | VM_AREA_NONLINEAR) ||
            area->space->machine->config.fork_copy == VM_FORK_EAGER;
 }
 
@@ -137,9 +137,9 @@ static bool must_copy_entries(const struct vm_area *area) {
  * looks for a page meanwhile may find the area without an entry, never an entry without area. */
 static int copy_area(struct vm_area *parent, struct vm_space *space) {
     const struct vm_design *design = space->machine->design;
-    struct vm_area *child =
-        vm_area_allocate(space, parent->start, parent->end,
-                         parent->flags & ~(uint32_t)VM_AREA_LOCKED, parent->object, parent->pgoff);
+    struct vm_area *child = vm_area_allocate(space, parent->start, parent->end,
+                                             vm_area_flags(parent) & ~(uint32_t)VM_AREA_LOCKED,
+                                             parent->object, parent->pgoff);
     if (!child)
         return VM_ENOMEM;
 
@@ -156,7 +156,7 @@ static int copy_areas(struct vm_space *parent, struct vm_space *child) {
     int error = VM_OK;
 
     for (struct vm_area *area = vm_area_first(parent); area && !error; area = vm_area_next(area))
-        if (!(area->flags & VM_AREA_DONTFORK))
+        if (!(vm_area_flags(area) & VM_AREA_DONTFORK))
             error = copy_area(area, child);
     child->heap_start = parent->heap_start;
     child->heap_end = parent->heap_end;
@@ -172,8 +172,10 @@ int vm_fork(struct vm_space *parent, uint64_t id, struct vm_space **result) {
     if (!error) {
         vm_write_lock(machine, &child->lock, VM_RANK_SPACE_CHILD);
         error = copy_areas(parent, child);
-        if (error)
+        if (error) {
+            vm_space_retire(child);
             vm_unmap_range(child, 0, VM_ADDRESS_END);
+        }
         vm_write_unlock(machine, &child->lock, VM_RANK_SPACE_CHILD);
     }
     vm_write_unlock(machine, &parent->lock, VM_RANK_SPACE);
@@ -202,10 +204,7 @@ int vm_exec(struct vm_space *space) {
 void vm_exit(struct vm_space *space) {
     struct vm_machine *machine = space->machine;
 
-    vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
-    vm_link_remove(&space->link);
-    vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
-
+    vm_space_retire(space);
     vm_write_lock(machine, &space->lock, VM_RANK_SPACE);
     vm_unmap_range(space, 0, VM_ADDRESS_END);
     vm_write_unlock(machine, &space->lock, VM_RANK_SPACE);

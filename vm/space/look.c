@@ -66,9 +66,9 @@ static struct vm_area_view view_of_area(const struct vm_area *area) {
                                   .end = area->end,
                                   .protection = vm_area_protection(area),
                                   .shared = vm_area_shared(area),
-                                  .locked = (area->flags & VM_AREA_LOCKED) != 0,
-                                  .growsdown = (area->flags & VM_AREA_GROWSDOWN) != 0,
-                                  .dontfork = (area->flags & VM_AREA_DONTFORK) != 0,
+                                  .locked = (vm_area_flags(area) & VM_AREA_LOCKED) != 0,
+                                  .growsdown = (vm_area_flags(area) & VM_AREA_GROWSDOWN) != 0,
+                                  .dontfork = (vm_area_flags(area) & VM_AREA_DONTFORK) != 0,
                                   .object = area->object,
                                   .object_anonymous = area->object && area->object->anonymous,
                                   .pgoff = area->pgoff };

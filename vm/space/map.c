@@ -67,11 +67,11 @@ static uint64_t mapped_pages_within(struct vm_space *space, uint64_t start, uint
 
 /* A load stands for an access that any protection but none allows, as far as it can. */
 static enum vm_access access_to_populate(const struct vm_area *area) {
-    if ((area->flags & (VM_AREA_SHARED | VM_AREA_WRITE)) == VM_AREA_WRITE)
+    if ((vm_area_flags(area) & (VM_AREA_SHARED | VM_AREA_WRITE)) == VM_AREA_WRITE)
         return VM_WRITE;
-    if (area->flags & VM_AREA_READ)
+    if (vm_area_flags(area) & VM_AREA_READ)
         return VM_READ;
-    return area->flags & VM_AREA_EXEC ? VM_EXECUTE : VM_WRITE;
+    return vm_area_flags(area) & VM_AREA_EXEC ? VM_EXECUTE : VM_WRITE;
 }
 
 static bool is_populated(struct vm_space *space, uint64_t address, enum vm_access access) {
@@ -158,7 +158,7 @@ static bool is_free_with_guard(struct vm_space *space, uint64_t start, uint64_t 
 
     if (!area)
         return true;
-    uint64_t guard = area->flags & VM_AREA_GROWSDOWN ? STACK_GUARD_GAP : 0;
+    uint64_t guard = vm_area_flags(area) & VM_AREA_GROWSDOWN ? STACK_GUARD_GAP : 0;
     return area->start >= end && area->start - end >= guard;
 }
 
@@ -377,7 +377,7 @@ static bool covered_by_one_mapping(struct vm_area *area, uint64_t end) {
     while (area->end < end) {
         struct vm_area *next = vm_area_next(area);
         if (!next || next->start != area->end || next->object != area->object ||
-            (next->flags ^ area->flags) & ~VM_AREA_INVISIBLE)
+            (vm_area_flags(next) ^ vm_area_flags(area)) & ~VM_AREA_INVISIBLE)
             return false;
         area = next;
     }
@@ -391,7 +391,7 @@ static bool covered_by_one_mapping(struct vm_area *area, uint64_t end) {
  * which no advice has been given; so where there is advice to forget, it is one in any case. */
 static bool rearranged_by_areas(const struct vm_area *area) {
     return area->space->machine->config.nonlinear == VM_NONLINEAR_EMULATE ||
-           area->flags & ~(KEPT_FLAGS | VM_AREA_INVISIBLE);
+           vm_area_flags(area) & ~(KEPT_FLAGS | VM_AREA_INVISIBLE);
 }
 
 static int remap_locked(struct vm_space *space, uint64_t start, uint64_t end, uint64_t pgoff) {
@@ -401,11 +401,11 @@ static int remap_locked(struct vm_space *space, uint64_t start, uint64_t end, ui
         return VM_EINVAL;
     if (vm_object_refuses(area->object, VM_AREA_SHARED | VM_AREA_WRITE))
         return VM_EINVAL; /* to Linux, a file that nobody can write to is not shared */
-    if (area->flags & VM_AREA_LOCKED && !vm_may_lock(space, (end - start) >> VM_PAGE_SHIFT))
+    if (vm_area_flags(area) & VM_AREA_LOCKED && !vm_may_lock(space, (end - start) >> VM_PAGE_SHIFT))
         return VM_EAGAIN;
     if (!rearranged_by_areas(area))
         return vm_area_rearrange(space, start, end, pgoff);
-    return vm_mmap_locked(space, start, end, area->flags & KEPT_FLAGS, area->object, pgoff);
+    return vm_mmap_locked(space, start, end, vm_area_flags(area) & KEPT_FLAGS, area->object, pgoff);
 }
 
 int vm_remap_file_pages(struct vm_space *space, uint64_t address, uint64_t length, uint64_t pgoff) {

@@ -19,18 +19,18 @@ static uint64_t locked_pages_within(struct vm_space *space, uint64_t start, uint
          area = vm_area_next(area)) {
         uint64_t from = area->start > start ? area->start : start;
         uint64_t to = area->end < end ? area->end : end;
-        if (area->flags & VM_AREA_LOCKED)
+        if (vm_area_flags(area) & VM_AREA_LOCKED)
             pages += (to - from) >> VM_PAGE_SHIFT;
     }
     return pages;
 }
 
 static int lock_piece(struct vm_area *area, uint64_t start, uint64_t end, enum locking locking) {
-    uint32_t flags = area->flags & ~(uint32_t)VM_AREA_LOCKED;
+    uint32_t flags = vm_area_flags(area) & ~(uint32_t)VM_AREA_LOCKED;
 
     if (locking == MLOCK)
         flags |= VM_AREA_LOCKED;
-    if (flags == area->flags)
+    if (flags == vm_area_flags(area))
         return VM_OK;
     int error = vm_area_isolate(area, start, end, &area);
     if (!error)

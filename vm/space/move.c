@@ -178,9 +178,9 @@ static bool keeps_numbering(struct vm_area *area) {
     if (area->object)
         return true;
     area = alike_first(area);
-    while (!(area->flags & VM_AREA_HAS_ANON) && area != last)
+    while (!(vm_area_flags(area) & VM_AREA_HAS_ANON) && area != last)
         area = vm_area_next(area);
-    return (area->flags & VM_AREA_HAS_ANON) != 0;
+    return (vm_area_flags(area) & VM_AREA_HAS_ANON) != 0;
 }
 
 /* The lock flag comes last, so that no page counts as locked twice. */
@@ -188,8 +188,9 @@ static int copy_area(struct vm_area *area, uint64_t start, uint64_t to, uint64_t
                      bool keep_numbering) {
     const struct vm_design *design = area->space->machine->design;
     uint64_t pgoff = keep_numbering ? vm_area_page_index(area, start) : to >> VM_PAGE_SHIFT;
-    struct vm_area *copy = vm_area_allocate(
-        area->space, to, to_end, area->flags & ~(uint32_t)VM_AREA_LOCKED, area->object, pgoff);
+    struct vm_area *copy =
+        vm_area_allocate(area->space, to, to_end, vm_area_flags(area) & ~(uint32_t)VM_AREA_LOCKED,
+                         area->object, pgoff);
     if (!copy)
         return VM_ENOMEM;
     if (keep_numbering && design->area_copied && design->area_copied(area, copy) != VM_OK) {
@@ -220,7 +221,7 @@ static int copy_areas(const struct remap *call, bool keep_numbering) {
 static void set_locked(struct vm_space *space, uint64_t start, uint64_t end, bool locked) {
     for (struct vm_area *area = vm_area_find(space, start); area && area->start < end;
          area = vm_area_next(area)) {
-        uint32_t flags = area->flags & ~(uint32_t)VM_AREA_LOCKED;
+        uint32_t flags = vm_area_flags(area) & ~(uint32_t)VM_AREA_LOCKED;
         vm_area_set_flags(area, locked ? flags | VM_AREA_LOCKED : flags);
     }
 }
@@ -229,7 +230,7 @@ static void set_locked(struct vm_space *space, uint64_t start, uint64_t end, boo
 static void forget_pages(struct vm_space *space, uint64_t start, uint64_t end) {
     for (struct vm_area *area = vm_area_at(space, start); area && area->start < end;
          area = vm_area_next(area))
-        vm_area_set_flags(area, area->flags & ~(uint32_t)VM_AREA_HAS_ANON);
+        vm_area_set_flags(area, vm_area_flags(area) & ~(uint32_t)VM_AREA_HAS_ANON);
 }
 
 /* What stays behind with DONTUNMAP is empty. All of the mapping is locked no longer, as in Linux,
@@ -252,7 +253,8 @@ static int move_mapping(const struct remap *call) {
     struct move move = { .space = space, .delta = call->to - call->from };
     struct vm_area *area = vm_area_at(space, call->from);
     uint64_t end = call->from + call->old_length, new_end = call->to + call->new_length;
-    bool locked = (area->flags & VM_AREA_LOCKED) != 0, keep_numbering = keeps_numbering(area);
+    bool locked = (vm_area_flags(area) & VM_AREA_LOCKED) != 0,
+         keep_numbering = keeps_numbering(area);
     bool unmap = call->old_length && !(call->flags & VM_MREMAP_DONTUNMAP);
     int error = VM_OK;
 
@@ -333,7 +335,7 @@ static int check_source(const struct remap *call, struct vm_area *area) {
         return VM_OK;
     if (vm_area_page_index(area, call->from) + (call->new_length >> VM_PAGE_SHIFT) < area->pgoff)
         return VM_EINVAL;
-    if (area->flags & VM_AREA_LOCKED && !vm_may_lock(call->space, more))
+    if (vm_area_flags(area) & VM_AREA_LOCKED && !vm_may_lock(call->space, more))
         return VM_EAGAIN;
     return vm_may_map(call->space, more) ? VM_OK : VM_ENOMEM;
 }
@@ -452,7 +454,7 @@ static int remap_locked(struct remap *call) {
 
 static bool is_locked_at(struct vm_space *space, uint64_t address) {
     struct vm_area *area = vm_area_at(space, address);
-    return area && area->flags & VM_AREA_LOCKED;
+    return area && vm_area_flags(area) & VM_AREA_LOCKED;
 }
 
 int vm_mremap(struct vm_space *space, uint64_t old_address, uint64_t old_length,

@@ -118,7 +118,7 @@ static int straighten_at(struct vm_area *area, uint64_t address) {
 /* Whether the area's neighbour, which is nonlinear, goes on where the area ends. */
 static bool continues(struct vm_area *lower, struct vm_area *upper, const struct vm_area *linear) {
     if (!lower || !upper || lower->end != upper->start || lower->object != upper->object ||
-        (lower->flags ^ upper->flags) & ~VM_AREA_INVISIBLE)
+        (vm_area_flags(lower) ^ vm_area_flags(upper)) & ~VM_AREA_INVISIBLE)
         return false;
     if (!vm_area_is_nonlinear(linear == lower ? upper : lower))
         return false;

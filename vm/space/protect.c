@@ -62,12 +62,12 @@ static void change_entries(struct vm_area *area, uint32_t flags) {
 
 /* Memory locked in memory must not fault for having become writable. */
 static bool must_be_populated(const struct vm_area *area, uint32_t before) {
-    uint32_t gained = area->flags & ~before;
-    return area->flags & VM_AREA_LOCKED && !vm_area_shared(area) && gained & VM_AREA_WRITE;
+    uint32_t gained = vm_area_flags(area) & ~before;
+    return vm_area_flags(area) & VM_AREA_LOCKED && !vm_area_shared(area) && gained & VM_AREA_WRITE;
 }
 
 static int protect_piece(struct vm_area *area, uint64_t start, uint64_t end, uint32_t flags) {
-    uint32_t before = area->flags;
+    uint32_t before = vm_area_flags(area);
 
     if (flags == before)
         return VM_OK;
@@ -95,7 +95,7 @@ static int protect_locked(struct vm_space *space, uint64_t start, uint64_t end,
             break;
         }
         uint64_t piece_end = area->end < end ? area->end : end;
-        uint32_t flags = (area->flags & ~(uint32_t)VM_AREA_PROTECTION) | protection;
+        uint32_t flags = (vm_area_flags(area) & ~(uint32_t)VM_AREA_PROTECTION) | protection;
         error = protect_piece(area, position, piece_end, flags);
         position = piece_end;
     }

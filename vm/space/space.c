@@ -41,7 +41,9 @@ int vm_space_allocate(struct vm_machine *machine, uint64_t id, struct vm_space *
     memset(space, 0, sizeof *space + machine->design->info.space_bytes);
     space->machine = machine;
     space->id = id;
+    space->home = VM_SPACE_UNPUBLISHED;
     vm_link_init(&space->link);
+    vm_link_init(&space->emptied);
 
     int error = VM_OOM;
     space->root = vm_table_create_root(machine, space);
@@ -70,12 +72,44 @@ void vm_space_free(struct vm_space *space) {
     vm_sum_subtract(machine, &machine->space_count, 1);
 }
 
+/* ---------------------------------------------------------------- the machine's spaces */
+
 void vm_space_publish(struct vm_space *space) {
     struct vm_machine *machine = space->machine;
+    struct vm_cpu *home = vm_this_cpu(machine);
 
-    vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
-    vm_link_add_last(&machine->spaces, &space->link);
-    vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+    space->home = vm_cpu_number(machine);
+    vm_lock(machine, &home->spaces_lock, VM_RANK_MACHINE);
+    vm_link_add_last(&home->spaces, &space->link);
+    vm_unlock(machine, &home->spaces_lock, VM_RANK_MACHINE);
+}
+
+static void unpublish(struct vm_space *space) {
+    struct vm_machine *machine = space->machine;
+    struct vm_cpu *home = &machine->cpus[space->home];
+
+    vm_lock(machine, &home->spaces_lock, VM_RANK_MACHINE);
+    vm_link_remove(&space->link);
+    vm_unlock(machine, &home->spaces_lock, VM_RANK_MACHINE);
+}
+
+static struct vm_space *first_from(struct vm_machine *machine, unsigned cpu) {
+    for (; cpu < machine->config.cpus; cpu++)
+        if (!vm_link_empty(&machine->cpus[cpu].spaces))
+            return vm_link_entry(machine->cpus[cpu].spaces.next, struct vm_space, link);
+    return NULL;
+}
+
+struct vm_space *vm_space_first(struct vm_machine *machine) {
+    return first_from(machine, 0);
+}
+
+struct vm_space *vm_space_after(struct vm_space *space) {
+    struct vm_machine *machine = space->machine;
+
+    if (space->link.next == &machine->cpus[space->home].spaces)
+        return first_from(machine, space->home + 1);
+    return vm_link_entry(space->link.next, struct vm_space, link);
 }
 
 int vm_space_create(struct vm_machine *machine, uint64_t id, struct vm_space **result) {
@@ -101,24 +135,47 @@ void vm_space_prune(struct vm_space *space, uint64_t start, uint64_t end) {
     vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
 }
 
-void vm_space_note_empty_table(struct vm_space *space) {
-    vm_preempt(space->machine, &space->empty_tables);
-    atomic_store_explicit(&space->empty_tables, 1, memory_order_relaxed);
-    atomic_store_explicit(&space->machine->empty_tables, 1, memory_order_relaxed);
+/* ---------------------------------------------------------------- emptied tables */
+
+/* => lists_lock held */
+static void link_emptied(struct vm_space *space) {
+    struct vm_machine *machine = space->machine;
+
+    if (!space->ending && vm_link_empty(&space->emptied)) {
+        vm_link_add_last(&machine->emptied, &space->emptied);
+        atomic_store_explicit(&machine->empty_tables, 1, memory_order_relaxed);
+    }
 }
 
-/* The first space whose tables reclaim has emptied and whose lock is to be had, locked; or NULL. */
-static struct vm_space *lock_space_to_prune(struct vm_machine *machine) {
+void vm_space_note_empty_table(struct vm_space *space) {
+    struct vm_machine *machine = space->machine;
+
+    if (atomic_load_explicit(&space->empty_tables, memory_order_relaxed) ||
+        atomic_exchange_explicit(&space->empty_tables, 1, memory_order_relaxed))
+        return;
+    vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+    link_emptied(space);
+    vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+}
+
+/* Whoever has the space locked for writing keeps its tables himself. He looks at machine->empty_tables
+ * after he has let go of the lock; so we may go when it says 1 before we find him there. */
+static struct vm_space *lock_emptied(struct vm_machine *machine) {
     struct vm_space *found = NULL;
 
     vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
-    for (struct vm_link *link = machine->spaces.next; link != &machine->spaces && !found;
+    for (struct vm_link *link = machine->emptied.next; link != &machine->emptied && !found;
          link = link->next) {
-        struct vm_space *space = vm_link_entry(link, struct vm_space, link);
-        if (atomic_load_explicit(&space->empty_tables, memory_order_relaxed) &&
-            vm_write_trylock(machine, &space->lock, VM_RANK_SPACE))
+        struct vm_space *space = vm_link_entry(link, struct vm_space, emptied);
+        if (vm_write_trylock(machine, &space->lock, VM_RANK_SPACE))
             found = space;
     }
+    if (found) {
+        vm_link_remove(&found->emptied);
+        atomic_store_explicit(&found->empty_tables, 0, memory_order_relaxed);
+    }
+    if (vm_link_empty(&machine->emptied))
+        atomic_store_explicit(&machine->empty_tables, 0, memory_order_relaxed);
     vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
     return found;
 }
@@ -126,14 +183,21 @@ static struct vm_space *lock_space_to_prune(struct vm_machine *machine) {
 void vm_settle(struct vm_machine *machine) {
     struct vm_space *space;
 
-    vm_preempt(machine, &machine->empty_tables);
-    if (!atomic_load_explicit(&machine->empty_tables, memory_order_relaxed))
-        return;
-    atomic_store_explicit(&machine->empty_tables, 0, memory_order_relaxed);
-    while ((space = lock_space_to_prune(machine))) {
-        vm_preempt(machine, &space->empty_tables);
-        atomic_store_explicit(&space->empty_tables, 0, memory_order_relaxed);
+    while (atomic_load_explicit(&machine->empty_tables, memory_order_relaxed) &&
+           (space = lock_emptied(machine))) {
         vm_space_prune(space, 0, VM_ADDRESS_END);
         vm_write_unlock(machine, &space->lock, VM_RANK_SPACE);
     }
+}
+
+void vm_space_retire(struct vm_space *space) {
+    struct vm_machine *machine = space->machine;
+
+    vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+    space->ending = true;
+    if (!vm_link_empty(&space->emptied))
+        vm_link_remove(&space->emptied);
+    vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+    if (space->home != VM_SPACE_UNPUBLISHED)
+        unpublish(space);
 }

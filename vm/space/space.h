@@ -26,7 +26,9 @@
 struct vm_space {
     struct vm_machine *machine;
     uint64_t id;
-    struct vm_link link;   /* machine->spaces */
+    unsigned home; /* the CPU in whose list it is, or: */
+#define VM_SPACE_UNPUBLISHED VM_CPUS_MAX
+    struct vm_link link;   /* there */
     struct vm_rwlock lock; /* VM_RANK_SPACE: everything below */
 
     struct vm_table *root;
@@ -39,6 +41,8 @@ struct vm_space {
     uint64_t heap_start, heap_end;
     /* Set by reclaim, which may not free tables itself, when it emptied one: prune when convenient. */
     _Atomic uint32_t empty_tables;
+    struct vm_link emptied; /* machine->emptied, if it is set; lists_lock */
+    bool ending;            /* no link there any more; lists_lock */
 };
 
 static inline void *vm_space_design_record(struct vm_space *space) {
@@ -64,8 +68,14 @@ void vm_space_prune(struct vm_space *space, uint64_t start, uint64_t end);
 
 /* => no area is left */
 void vm_space_free(struct vm_space *space);
-/* From now on others find it: the last step of making one. */
+/* From now on it is one of the machine's: the last step of making one. */
 void vm_space_publish(struct vm_space *space);
+/* From now on vm_settle() leaves it alone, and has done with it. => space lock not held */
+void vm_space_retire(struct vm_space *space);
+
+/* All spaces, those made by one CPU in that order. => the machine is at rest */
+struct vm_space *vm_space_first(struct vm_machine *machine);
+struct vm_space *vm_space_after(struct vm_space *space);
 
 /* A table of the space has been left without an entry: vm_settle() will free it. */
 void vm_space_note_empty_table(struct vm_space *space);

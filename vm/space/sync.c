@@ -47,7 +47,7 @@ static int sync_locked(struct vm_space *space, uint64_t start, uint64_t end, uns
         hole |= from > position;
         if (hole && flags == VM_MS_ASYNC)
             return VM_ENOMEM;
-        if (flags & VM_MS_INVALIDATE && area->flags & VM_AREA_LOCKED)
+        if (flags & VM_MS_INVALIDATE && vm_area_flags(area) & VM_AREA_LOCKED)
             return VM_EBUSY;
         if (flags & VM_MS_SYNC)
             error = sync_piece(area, from, to);

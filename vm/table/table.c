@@ -14,10 +14,9 @@
  */
 #include "vm/table/walk.h"
 
-static struct vm_table *describe(struct vm_machine *machine, struct vm_page *page,
-                                 struct vm_space *space, uint64_t address, unsigned level) {
+static struct vm_table *describe(struct vm_page *page, struct vm_space *space, uint64_t address,
+                                 unsigned level) {
     struct vm_table *table = vm_table_of_page(page);
-    vm_page_adjust(machine, page, VM_ONE_MAPPING);
     atomic_init(&table->lock.word, 0);
     table->space = space;
     table->address = address;
@@ -32,7 +31,7 @@ static struct vm_table *create(struct vm_machine *machine, struct vm_space *spac
     struct vm_page *page = vm_frame_alloc_table(machine);
     if (!page)
         return NULL;
-    struct vm_table *table = describe(machine, page, space, address, level);
+    struct vm_table *table = describe(page, space, address, level);
     if (level > 0 || !machine->leaf_made || machine->leaf_made(machine, table) == VM_OK)
         return table;
     vm_frame_free_table(machine, page);
@@ -159,7 +158,8 @@ void vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t 
 
 /* ---------------------------------------------------------------- checking */
 
-static uint64_t check(struct vm_machine *machine, const struct vm_table *table) {
+static uint64_t check(struct vm_machine *machine, const struct vm_table *table,
+                      enum vm_empty_tables empty) {
     const vm_pte_slot *entries = vm_table_entries(machine, table);
     unsigned used = 0, present = 0;
     uint64_t differences = !vm_page_is((const struct vm_page *)table, VM_PAGE_TABLE);
@@ -173,12 +173,14 @@ static uint64_t check(struct vm_machine *machine, const struct vm_table *table) 
         uint64_t address = table->address + i * vm_table_span(table->level - 1u);
         differences +=
             (e & ~(VM_PTE_FRAME_MASK | VM_PTE_ACCESSED)) != (VM_UPPER_BITS & ~VM_PTE_ACCESSED) ||
-            child->address != address || child->level + 1 != table->level || child->used == 0;
-        differences += check(machine, child);
+            child->address != address || child->level + 1 != table->level;
+        differences += child->used == 0 && empty == VM_EMPTY_TABLES_NONE;
+        differences += check(machine, child, empty);
     }
     return differences + (used != table->used) + (present != table->present);
 }
 
-uint64_t vm_table_check(struct vm_machine *machine, struct vm_table *root) {
-    return check(machine, root) + (root->level != VM_LEVELS - 1 || root->address != 0);
+uint64_t vm_table_check(struct vm_machine *machine, struct vm_table *root,
+                        enum vm_empty_tables empty) {
+    return check(machine, root, empty) + (root->level != VM_LEVELS - 1 || root->address != 0);
 }

@@ -7,7 +7,7 @@
  *   mmu.c      what the hardware does on an access
  *
  * A table is a thing of its own. The frame's descriptor, read as `struct vm_table`, says what it
- * covers, how many entries are in use, and how many spaces point at it. Leaf entries change under
+ * covers, how many entries are in use, and whose it is. Leaf entries change under
  * the table's lock; which tables there are changes under the space lock held for writing, except
  * that a fault may add tables under the space lock held for reading (the parent's lock decides).
  *
@@ -28,10 +28,10 @@ struct vm_space;
 
 /* The descriptor of a frame that holds a page table; laid over struct vm_page. */
 struct vm_table {
-    _Atomic uint64_t counts; /* spaces that point at this table (sharers) << 32 | references */
+    _Atomic uint64_t counts; /* 0: nobody can take a reference to a table */
     _Atomic uint32_t flags;  /* VM_PAGE_TABLE */
     struct vm_lock lock;     /* VM_RANK_TABLE: the entries and the counts below */
-    struct vm_space *space;  /* who made it; with one sharer, whose it is */
+    struct vm_space *space;  /* whose it is */
     uint64_t address;        /* the first address it covers */
     uint64_t companion;      /* of a leaf: the design's */
     uint16_t present;        /* entries that are present */
@@ -93,8 +93,16 @@ void vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t 
 
 /* `used` entries more (or less), `present` of them present. => the table's lock is held */
 static inline void vm_table_account(struct vm_table *table, int used, int present) {
-    table->used = (uint16_t)(table->used + used);
-    table->present = (uint16_t)(table->present + present);
+    __atomic_store_n(&table->used, (uint16_t)(table->used + used), __ATOMIC_RELAXED);
+    __atomic_store_n(&table->present, (uint16_t)(table->present + present), __ATOMIC_RELAXED);
+}
+
+/* Without the table's lock: a hint, which may be out of date. */
+static inline bool vm_table_seems_empty(const struct vm_table *table) {
+    return __atomic_load_n(&table->used, __ATOMIC_RELAXED) == 0;
+}
+static inline bool vm_table_seems_unmapped(const struct vm_table *table) {
+    return __atomic_load_n(&table->present, __ATOMIC_RELAXED) == 0;
 }
 
 /*
@@ -133,7 +141,11 @@ bool vm_mmu_access(struct vm_machine *machine, struct vm_table *root, uint64_t a
 unsigned vm_mmu_access_run(struct vm_machine *machine, struct vm_table *root, uint64_t address,
                            unsigned n, enum vm_access access);
 
-/* For tests: counts in every table agree with its entries; no empty table. Counts differences. */
-uint64_t vm_table_check(struct vm_machine *machine, struct vm_table *root);
+/* Whether tables may wait to be pruned, because reclaim has emptied them. */
+enum vm_empty_tables { VM_EMPTY_TABLES_NONE, VM_EMPTY_TABLES_WAIT };
+
+/* For tests: counts in every table agree with its entries. Counts differences. */
+uint64_t vm_table_check(struct vm_machine *machine, struct vm_table *root,
+                        enum vm_empty_tables empty);
 
 #endif
