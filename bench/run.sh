@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # run.sh [--json] [--large] [BUILD] - runs every benchmark of a release build, one after the other
-# (about a minute; several with --large), and sums up which goals were reached. A goal that is
+# (three minutes; more with --large), and sums up which goals were reached. A goal that is
 # missed is no failure: machines differ. --json prints an array of the benchmarks' documents.
 set -u
 json=""
@@ -42,7 +42,7 @@ section() {
     rm -f "$results.part"
 }
 
-for name in fork touch map reclaim rmap designs records; do
+for name in fork touch map reclaim quality rmap designs records; do
     [ -x "$build/bench/bench-$name" ] || {
         echo "objrmap: there is no $build/bench/bench-$name: build it first, with \`make bench\`" >&2
         exit 1
@@ -59,6 +59,7 @@ section "what designs pay for" "$build/bench/bench-designs" $json
 section "what designs pay for, in instructions" "$here/instructions.sh" $json "$build" designs
 section "what designs keep" "$build/bench/bench-records" $json
 if [ -x "$build/objrmap" ]; then
+    section "what reclaim chooses: major faults" "$here/quality.sh" $json "$build"
     section "replaying traces" "$here/replay.sh" $json "$build"
 fi
 
