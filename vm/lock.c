@@ -360,6 +360,19 @@ void vm_page_unlock(struct vm_machine *machine, struct vm_page *page) {
         wake_all(machine, &page->flags);
 }
 
+void vm_page_wait_unlocked(struct vm_machine *machine, struct vm_page *page) {
+    rank_check(machine, VM_RANK_PAGE);
+    for (unsigned turns = 0;;) {
+        vm_preempt(machine, page);
+        uint32_t seen = vm_page_flags(page);
+        if (!(seen & VM_PAGE_LOCKED))
+            return;
+        if (machine->config.cpus == 1)
+            vm_panic(machine, __FILE__, __LINE__, "the only CPU waits for a page that it locked");
+        wait_turn(machine, &page->flags, seen, VM_PAGE_WAITED, &turns);
+    }
+}
+
 /* ---------------------------------------------------------------- a bit of a page's flags */
 
 static void bit_take(struct vm_machine *machine, struct vm_page *page, uint32_t bit,

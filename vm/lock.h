@@ -69,6 +69,9 @@ void vm_write_unlock(struct vm_machine *machine, struct vm_rwlock *lock, enum vm
 void vm_page_lock(struct vm_machine *machine, struct vm_page *page);
 bool vm_page_trylock(struct vm_machine *machine, struct vm_page *page);
 void vm_page_unlock(struct vm_machine *machine, struct vm_page *page);
+/* Waits until nobody has the page locked, if only for a moment. The caller needs no reference: at worst
+ * he waits for whoever has the frame now. */
+void vm_page_wait_unlocked(struct vm_machine *machine, struct vm_page *page);
 
 /* A spinning lock that is one bit of a page's flags, for what hangs on the page. */
 void vm_page_bit_lock(struct vm_machine *machine, struct vm_page *page, uint32_t bit,

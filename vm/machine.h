@@ -43,6 +43,7 @@ struct vm_cpu {
     struct vm_lock spaces_lock;    /* VM_RANK_MACHINE */
     struct vm_link spaces;         /* those that were made here; they may end elsewhere */
     uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */
+    _Atomic uint32_t frozen; /* entries of the page that this CPU is moving to another frame */
     bool in_shortage; /* machine->shortage() runs: its own allocations do not call it again */
 };
 
@@ -158,6 +159,13 @@ static inline void vm_preempt(const struct vm_machine *machine, const volatile v
     (void)machine;
     (void)what;
 #endif
+}
+
+/* Entries that the CPU has frozen: n more, or less by two's complement. One counts as frozen from before
+ * it is until after it is not, and as a mapping of its page for longer than that. */
+static inline void vm_frozen_adjust(struct vm_machine *machine, unsigned cpu, uint32_t n) {
+    vm_preempt(machine, &machine->cpus[cpu].frozen);
+    atomic_fetch_add_explicit(&machine->cpus[cpu].frozen, n, memory_order_acq_rel);
 }
 
 /* Read-modify-write that is atomic only where somebody could come between. */

@@ -23,6 +23,7 @@ struct vm_stats {
         uint64_t swap_in;      /* the page came from swap, or was still in the swap cache */
         uint64_t stack;        /* a stack area grew */
         uint64_t spurious;     /* nothing was wrong any more */
+        uint64_t frozen;       /* the page was just being moved to another frame */
         uint64_t segv, bus, oom;
         uint64_t read_in; /* pages read from an object's backing */
     } faults;
@@ -44,6 +45,11 @@ struct vm_stats {
         uint64_t
             nonlinear_unmapped; /* of those unmapped: in nonlinear areas, whosever turn it was */
     } reclaim;
+    struct {
+        uint64_t moved;   /* pages to another frame, under all their mappings */
+        uint64_t busy;    /* ... that stayed where they are, since somebody was at work on them */
+        uint64_t entries; /* entries that came to map another frame */
+    } migration;
     struct {
         uint64_t copied;  /* entries copied at fork */
         uint64_t moved;   /* entries moved by mremap */

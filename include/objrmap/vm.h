@@ -256,6 +256,18 @@ int vm_touch(struct vm_space *space, uint64_t address, uint64_t pages, enum vm_a
 int vm_read(struct vm_space *space, uint64_t address, void *data, size_t bytes);
 int vm_write(struct vm_space *space, uint64_t address, const void *data, size_t bytes);
 
+/* ---------------------------------------------------------------- nodes */
+
+/*
+ * Moves the pages that are mapped in the range to the node, each under all its mappings, those of other
+ * spaces and of locked areas included; nothing changes for programs. *moved (if not NULL) counts them,
+ * whatever the result. Pages that are not in memory stay where they are. => VM_EINVAL: no such node, or
+ * unaligned; VM_EFAULT: there are holes; VM_EAGAIN: some pages were in use all the time; either way the
+ * others have been moved. VM_OOM: the node has no more frames to spare; VM_ENOMEM
+ */
+int vm_move_pages(struct vm_space *space, uint64_t address, uint64_t length, unsigned node,
+                  uint64_t *moved);
+
 #ifdef __cplusplus
 }
 #endif

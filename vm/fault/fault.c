@@ -12,6 +12,7 @@
  *   present, r/o    shared      write    shared write    the page becomes writable and dirty
  *   present, r/o    private     write    copy-on-write   reuse if nobody else has the page, else a copy
  *   present         any         any      spurious        somebody else has been here
+ *   frozen          any         any      frozen          its page is being moved to another frame
  *
  * The space lock is held for reading throughout. Frames and records are made first, while nothing
  * spins; then, under the leaf table's lock, the entry is compared with the one that named the case.
@@ -561,6 +562,13 @@ static int spurious(struct fault *f) {
     return VM_OK;
 }
 
+/* No reference: whoever moves the page would take it for somebody at work on the page. */
+static int frozen(struct fault *f) {
+    vm_page_wait_unlocked(f->machine, vm_page_of(f->machine, vm_pte_frame(f->entry)));
+    vm_count(f->machine, faults.frozen, 1);
+    return VM_OK;
+}
+
 /* ---- naming the case */
 
 static int serve(struct fault *f) {
@@ -571,6 +579,8 @@ static int serve(struct fault *f) {
             return object_page(f);
         return f->write ? first_write(f) : zero_page(f);
     }
+    if (vm_pte_frozen(f->entry))
+        return frozen(f);
     if (!f->write || vm_pte_writable(f->entry))
         return spurious(f);
     return vm_area_shared(f->area) ? shared_write(f) : copy_on_write(f);

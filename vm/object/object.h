@@ -86,6 +86,10 @@ int vm_object_page_write(struct vm_object *object, struct vm_page *page);
 /* Takes an unmapped page out of the cache; the caller's reference is left. => page locked */
 void vm_object_page_remove(struct vm_object *object, struct vm_page *page);
 
+/* The cache holds `to` from now on, a copy of `from`; which keeps its index and, until the caller makes
+ * it NULL, its object, for the entries that still map it. => both locked */
+void vm_object_page_replace(struct vm_object *object, struct vm_page *from, struct vm_page *to);
+
 /* Shared memory: gives the page a swap slot and writes it there, then leaves the slot in the page's
  * place in the cache; the caller's reference is left. A clean page is still all zeroes and only
  * removed. => page locked, unmapped. VM_ENOMEM: no slot; VM_EIO. The page stays and is dirty then. */

@@ -215,6 +215,19 @@ void vm_object_page_remove(struct vm_object *object, struct vm_page *page) {
     take_out(object, page, 0);
 }
 
+void vm_object_page_replace(struct vm_object *object, struct vm_page *from, struct vm_page *to) {
+    struct vm_machine *machine = object->machine;
+
+    VM_ASSERT(machine, from->object == object);
+    lock_pages(object);
+    to->object = object;
+    to->index = from->index;
+    vm_page_get(machine, to);
+    vm_radix_put(&object->pages, from->index, (uintptr_t)to);
+    unlock_pages(object);
+    vm_page_put(machine, from);
+}
+
 void vm_object_slots_free(struct vm_object *object, uint64_t first) {
     struct vm_machine *machine = object->machine;
     uint64_t index = first;

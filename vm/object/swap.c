@@ -250,6 +250,18 @@ void vm_swap_cache_remove(struct vm_machine *machine, struct vm_page *page) {
     vm_page_put(machine, page);
 }
 
+void vm_swap_cache_replace(struct vm_machine *machine, struct vm_page *from, struct vm_page *to) {
+    VM_ASSERT(machine, vm_page_is(from, VM_PAGE_SWAPCACHE));
+    lock(machine);
+    uint32_t number = from->swap;
+    slot_at(machine, number)->frame = (uint32_t)vm_page_frame(machine, to);
+    from->swap = 0;
+    vm_page_clear(machine, from, VM_PAGE_SWAPCACHE);
+    attach(machine, to, number);
+    unlock(machine);
+    vm_page_put(machine, from);
+}
+
 /*
  * Takes the slot's page out if no entry names the slot and none maps the page. The page is returned
  * locked, with the cache's reference; NULL if it stays. => lock held, the slot has a frame

@@ -36,6 +36,9 @@ int vm_swap_cache_add(struct vm_machine *machine, struct vm_page *page);
  * => page locked; the caller or an entry holds the page */
 void vm_swap_cache_remove(struct vm_machine *machine, struct vm_page *page);
 
+/* The slot's page is `to` from now on, a copy of `from`. => both locked; `from` in the swap cache */
+void vm_swap_cache_replace(struct vm_machine *machine, struct vm_page *from, struct vm_page *to);
+
 /* After the page's last mapping went: takes it out if no entry names its slot. Drops the cache's
  * reference then, which may free the page. => the caller may hold the page or not */
 void vm_swap_cache_drop_unused(struct vm_machine *machine, struct vm_page *page);

@@ -6,6 +6,7 @@
  *   scan.c      which pages: the lists, aged by referenced bits found through the reverse map
  *   pageout.c   one page: unmap it everywhere, write it out, free it
  *   nonlinear.c the same where the linear rule does not lead to its entries
+ *   migrate.c   a page comes to another frame, under all its mappings
  */
 #ifndef VM_RECLAIM_H
 #define VM_RECLAIM_H
@@ -79,5 +80,13 @@ bool vm_page_collect_dirty(struct vm_machine *machine, struct vm_page *page);
 enum vm_pageout vm_pageout_locked(struct vm_machine *machine, struct vm_page *page,
                                   const struct vm_page_use *use);
 void vm_pageout_done(struct vm_machine *machine, struct vm_page *page, enum vm_pageout result);
+
+/*
+ * Moves the page to another frame, of this node: every entry that maps it maps the new one afterwards,
+ * with the same rights and bits, and the caller's one reference is all that is left of the old one.
+ * => no page locked. VM_OOM: the node has no frame to spare; VM_ENOMEM: no records; VM_EAGAIN: somebody
+ * is at work on the page
+ */
+int vm_page_migrate(struct vm_machine *machine, struct vm_page *page, unsigned node);
 
 #endif

@@ -203,6 +203,15 @@ static void born(struct vm_area *area, struct vm_page *page, enum vm_birth birth
         drop(machine, before);
 }
 
+/* Each of the two pages counts for itself. */
+static void replaced(struct vm_machine *machine, struct vm_page *from, struct vm_page *to) {
+    if (!to->owner) {
+        count_up(machine, from->owner);
+        to->owner = from->owner;
+    }
+    set_address(to, address_of(from));
+}
+
 static void pages_freed(struct vm_machine *machine, struct vm_page *const *pages, unsigned n) {
     for (unsigned i = 0; i < n; i++) {
         if (!vm_page_is(pages[i], VM_PAGE_ANON) || !pages[i]->owner)
@@ -414,6 +423,7 @@ const struct vm_design vm_design_anonmm = {
     .space_emptied = space_emptied,
     .space_ended = space_ended,
     .born = born,
+    .replaced = replaced,
     .moved = moved,
     .may_share = may_share,
     .pages_freed = pages_freed,

@@ -63,10 +63,16 @@ struct vm_mapping {
 };
 
 enum vm_step {
-    VM_STEP_ON,      /* go on */
-    VM_STEP_STOP,    /* stop the walk */
-    VM_STEP_UNMAPPED /* the visitor has cleared the entry and its count: forget it, and go on */
+    VM_STEP_ON,       /* go on */
+    VM_STEP_STOP,     /* stop the walk */
+    VM_STEP_UNMAPPED, /* the visitor has cleared the entry and its count: forget it, and go on */
+    VM_STEP_REPLACED  /* the visitor has made it map another page, and told the design: go on */
 };
+
+/* Whether the entry shown still maps the page. */
+static inline bool vm_step_keeps(enum vm_step step) {
+    return step == VM_STEP_ON || step == VM_STEP_STOP;
+}
 
 typedef enum vm_step vm_mapping_visit(const struct vm_mapping *mapping, void *context);
 
@@ -134,6 +140,10 @@ struct vm_design {
     /* A page that relatives may have known turns out to be this area's alone, and gets written: it
      * may be named more narrowly from now on. NULL: it makes no difference. => page locked */
     void (*owned)(struct vm_area *area, struct vm_page *page);
+    /* An entry of the anonymous page `from` is about to map `to` instead, a copy of it in another
+     * frame: `to` is found as `from` is from now on. Comes between remove() and add(), for each entry.
+     * NULL: the engine copies page->owner. => both locked, and the entry's leaf */
+    void (*replaced)(struct vm_machine *machine, struct vm_page *from, struct vm_page *to);
     void (*add)(const struct vm_run *run, struct vm_reserve *reserve);
     void (*remove)(const struct vm_run *run);
     void (*duplicate)(const struct vm_run *parent, const struct vm_run *child,
@@ -268,6 +278,15 @@ static inline void vm_rmap_owned(struct vm_machine *machine, struct vm_area *are
                                  struct vm_page *page) {
     if (machine->design->owned)
         machine->design->owned(area, page);
+}
+
+static inline void vm_rmap_replaced(struct vm_machine *machine, struct vm_page *from,
+                                    struct vm_page *to) {
+    if (machine->design->replaced)
+        machine->design->replaced(machine, from, to);
+    else
+        __atomic_store_n(&to->owner, __atomic_load_n(&from->owner, __ATOMIC_ACQUIRE),
+                         __ATOMIC_RELEASE);
 }
 
 static inline void vm_rmap_add(struct vm_machine *machine, const struct vm_run *run,

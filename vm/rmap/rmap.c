@@ -134,7 +134,7 @@ static bool look_and_unlock(struct vm_area_walk *walk, struct vm_space *space,
         vm_count(machine, rmap.range_rejects, 1);
     vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
 
-    if (hit && step != VM_STEP_UNMAPPED)
+    if (hit && vm_step_keeps(step))
         walk->kept++;
     return step != VM_STEP_STOP && !found_all(walk);
 }
@@ -215,7 +215,7 @@ static enum vm_step show_nonlinear(const struct vm_mapping *mapping, void *conte
     struct vm_area_walk *walk = context;
     enum vm_step step = walk->visit(mapping, walk->context);
 
-    walk->kept += step != VM_STEP_UNMAPPED;
+    walk->kept += vm_step_keeps(step);
     return step == VM_STEP_STOP || found_all(walk) ? VM_STEP_STOP : step;
 }
 

@@ -174,6 +174,8 @@ static const char *present_fault(struct vm_machine *machine, const struct vm_see
         return "there is no such frame";
     const struct vm_page *page = vm_page_of(machine, vm_pte_frame(seen->entry));
 
+    if (vm_pte_frozen(seen->entry))
+        return "it was left frozen";
     if (allows_more_than(seen->entry, area))
         return "the entry allows more than its area";
     if (vm_page_is(page, VM_PAGE_RESERVED))

@@ -169,7 +169,7 @@ static enum vm_step show(const struct vm_mapping *mapping, void *context) {
     struct search *search = context;
     enum vm_step step = search->visit(mapping, search->context);
 
-    search->kept += step != VM_STEP_UNMAPPED;
+    search->kept += vm_step_keeps(step);
     search->stopped = step == VM_STEP_STOP;
     return step;
 }

@@ -9,7 +9,8 @@
  * is its own affair, told in one run per leaf table.
  *
  * The parent's space lock is held for writing all the way: its areas and tables stand still, and
- * only reclaim and truncation may take entries out meanwhile, under the leaf's lock.
+ * only reclaim and truncation may take entries out meanwhile, under the leaf's lock. An entry that
+ * is frozen is not copied: fork waits until its page has been moved (reclaim/migrate.c).
  */
 #include "vm/object/swap.h"
 #include "vm/space/space.h"
@@ -21,7 +22,8 @@ struct copy {
     struct vm_machine *machine;
     bool private; /* write-protect both sides */
     int used, present;
-    bool protected; /* some entry of the parent lost its write bit */
+    bool protected;          /* some entry of the parent lost its write bit */
+    struct vm_page *waiting; /* the entry that the copy stopped at is frozen: its page */
 };
 
 static vm_pte copy_present(struct copy *copy, vm_pte_slot *slot, vm_pte entry) {
@@ -44,6 +46,10 @@ static vm_pte copy_entry(struct copy *copy, vm_pte_slot *slot) {
     vm_pte entry = vm_pte_read(slot);
 
     if (vm_pte_present(entry)) {
+        if (vm_pte_frozen(entry)) {
+            copy->waiting = vm_page_of(copy->machine, vm_pte_frame(entry));
+            return 0;
+        }
         copy->present++;
         entry = copy_present(copy, slot, entry);
     } else if (vm_pte_is_swap(entry)) {
@@ -58,55 +64,69 @@ static void prefetch_descriptor(struct vm_machine *machine, vm_pte_slot *slot) {
         __builtin_prefetch(vm_page_of(machine, vm_pte_frame(entry)), 1);
 }
 
-/* => both leaves' locks are held, the child's entries are empty */
-static bool copy_leaf(struct vm_area *parent, const struct vm_table_cursor *from,
-                      struct vm_area *child, const struct vm_leaf *to, struct vm_reserve *reserve) {
-    struct copy copy = { .machine = parent->space->machine, .private = !vm_area_shared(parent) };
+/* Copies the entries of [*next, run's end) of the parent's run up to the first that is frozen, which
+ * *next becomes; the run's end if none is. => both leaves' locks are held, the child's entries are
+ * empty */
+static void copy_leaf(struct copy *copy, struct vm_area *parent, const struct vm_table_cursor *from,
+                      struct vm_area *child, const struct vm_leaf *to, unsigned *next,
+                      struct vm_reserve *reserve) {
     vm_pte entries[VM_TABLE_ENTRIES];
+    unsigned begin = *next, i = begin;
 
-    for (unsigned i = 0; i < from->count; i++) {
+    copy->used = copy->present = 0;
+    copy->waiting = NULL;
+    for (; i < from->count; i++) {
         if (i + PREFETCH_AHEAD < from->count)
-            prefetch_descriptor(copy.machine, &from->entries[i + PREFETCH_AHEAD]);
-        entries[i] = copy_entry(&copy, &from->entries[i]);
-        if (entries[i]) {
-            vm_pte_write(&to->entries[from->first + i], entries[i]);
-            copy.used++;
+            prefetch_descriptor(copy->machine, &from->entries[i + PREFETCH_AHEAD]);
+        entries[i - begin] = copy_entry(copy, &from->entries[i]);
+        if (entries[i - begin]) {
+            vm_pte_write(&to->entries[from->first + i], entries[i - begin]);
+            copy->used++;
+        } else if (copy->waiting) {
+            break;
         }
     }
-    if (copy.used) {
+    if (copy->used) {
         struct vm_run source = { .area = parent,
                                  .table = from->table,
-                                 .address = from->address,
-                                 .first = from->first,
-                                 .count = from->count,
+                                 .address = from->address + begin * VM_PAGE_SIZE,
+                                 .first = from->first + begin,
+                                 .count = i - begin,
                                  .entries = entries };
         struct vm_run copied = source;
         copied.area = child;
         copied.table = to->table;
-        vm_table_account(to->table, copy.used, copy.present);
-        vm_rmap_duplicate(copy.machine, &source, &copied, reserve);
-        vm_count(copy.machine, entries.copied, (uint64_t)copy.used);
+        vm_table_account(to->table, copy->used, copy->present);
+        vm_rmap_duplicate(copy->machine, &source, &copied, reserve);
+        vm_count(copy->machine, entries.copied, (uint64_t)copy->used);
     }
-    return copy.protected;
+    *next = i;
 }
 
 /* Making the child's table may reclaim, and so change the parent's entries: hence before the locks. */
 static int copy_run(struct vm_area *parent, const struct vm_table_cursor *from,
                     struct vm_area *child, struct vm_reserve *reserve, bool *protected) {
     struct vm_machine *machine = parent->space->machine;
+    struct copy copy = { .machine = machine, .private = !vm_area_shared(parent) };
     struct vm_leaf to;
+    bool empty = false;
     int error = vm_table_ensure(machine, child->space->root, from->address, &to);
 
     if (!error)
         error = vm_rmap_reserve(machine, reserve, from->count);
     if (error)
         return error;
-    vm_lock(machine, &from->table->lock, VM_RANK_TABLE);
-    vm_lock(machine, &to.table->lock, VM_RANK_TABLE_SECOND);
-    *protected |= copy_leaf(parent, from, child, &to, reserve);
-    bool empty = to.table->used == 0;
-    vm_unlock(machine, &to.table->lock, VM_RANK_TABLE_SECOND);
-    vm_unlock(machine, &from->table->lock, VM_RANK_TABLE);
+    for (unsigned next = 0; next < from->count;) {
+        vm_lock(machine, &from->table->lock, VM_RANK_TABLE);
+        vm_lock(machine, &to.table->lock, VM_RANK_TABLE_SECOND);
+        copy_leaf(&copy, parent, from, child, &to, &next, reserve);
+        empty = to.table->used == 0;
+        vm_unlock(machine, &to.table->lock, VM_RANK_TABLE_SECOND);
+        vm_unlock(machine, &from->table->lock, VM_RANK_TABLE);
+        if (copy.waiting)
+            vm_page_wait_unlocked(machine, copy.waiting);
+    }
+    *protected |= copy.protected;
     if (empty) /* reclaim was quicker */
         vm_space_note_empty_table(child->space);
     return VM_OK;

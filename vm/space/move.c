@@ -15,8 +15,8 @@
  *
  * No page becomes invisible on the way. Both areas cover the page while its entry moves; the entry
  * moves under both leaves' locks; and where the areas map an object, its areas lock is held around
- * each run, so that truncation and walks, which hold it from the first area to the last, see all
- * entries of a run before the move or all after it. The order of locks is areas lock, source leaf
+ * each part of a run, so that truncation and walks, which hold it from the first area to the last,
+ * see all its entries before the move or all after it. The order of locks is areas lock, source leaf
  * (VM_RANK_TABLE), target leaf (VM_RANK_TABLE_SECOND); the old translations are flushed before
  * they are given back, since reclaim will only flush the new ones.
  *
@@ -77,41 +77,53 @@ static int ensure_tables(const struct move *move, uint64_t start, uint64_t end) 
     return error ? VM_ENOMEM : VM_OK;
 }
 
-/* => both leaves' locks held */
-static void move_entries(const struct move *move, const struct vm_run *source,
-                         vm_pte_slot *from_slots, const struct vm_leaf *leaf) {
+/* Moves the run's entries up to the first that is frozen, whose page is returned; NULL if none is.
+ * The run begins with what is left then. => both leaves' locks held */
+static struct vm_page *move_entries(const struct move *move, struct vm_run *source,
+                                    vm_pte_slot *from_slots, const struct vm_leaf *leaf) {
     struct vm_machine *machine = move->space->machine;
     vm_pte entries[VM_TABLE_ENTRIES];
     struct vm_run from = *source, to = *source;
+    struct vm_page *waiting = NULL;
     int used = 0, present = 0;
+    unsigned i = 0;
 
     to.area = move->target;
     to.table = leaf->table;
     to.address = from.address + move->delta;
     to.first = vm_table_index(to.address, 0);
     from.entries = to.entries = entries;
-    for (unsigned i = 0; i < from.count; i++) {
+    for (; i < from.count; i++) {
         entries[i] = vm_pte_read(&from_slots[i]);
         if (!entries[i])
             continue;
+        if (vm_pte_frozen(entries[i])) {
+            waiting = vm_page_of(machine, vm_pte_frame(entries[i]));
+            break;
+        }
         entries[i] = vm_pte_exchange(machine, &from_slots[i], 0);
         vm_preempt(machine, &leaf->entries[to.first + i]);
         vm_pte_write(&leaf->entries[to.first + i], entries[i]);
         used++;
         present += vm_pte_present(entries[i]);
     }
+    from.count = to.count = i;
+    source->address += i * VM_PAGE_SIZE;
+    source->first += i;
+    source->count -= i;
     if (!used)
-        return;
+        return waiting;
     vm_table_account(from.table, -used, -present);
     vm_table_account(to.table, used, present);
     vm_rmap_moved(machine, &from, &to);
     vm_count(machine, entries.moved, (uint64_t)used);
     if (present)
         vm_space_flush(move->space, from.address, from.address + from.count * VM_PAGE_SIZE);
+    return waiting;
 }
 
-static void move_run(const struct move *move, const struct vm_run *run, vm_pte_slot *slots,
-                     const struct vm_leaf *leaf) {
+static struct vm_page *move_part(const struct move *move, struct vm_run *run, vm_pte_slot *slots,
+                                 const struct vm_leaf *leaf) {
     struct vm_machine *machine = move->space->machine;
     struct vm_object *object = run->area->object;
     bool two = leaf->table != run->table;
@@ -121,12 +133,23 @@ static void move_run(const struct move *move, const struct vm_run *run, vm_pte_s
     vm_lock(machine, &run->table->lock, VM_RANK_TABLE);
     if (two)
         vm_lock(machine, &leaf->table->lock, VM_RANK_TABLE_SECOND);
-    move_entries(move, run, slots, leaf);
+    struct vm_page *waiting = move_entries(move, run, slots, leaf);
     if (two)
         vm_unlock(machine, &leaf->table->lock, VM_RANK_TABLE_SECOND);
     vm_unlock(machine, &run->table->lock, VM_RANK_TABLE);
     if (object)
         vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+    return waiting;
+}
+
+/* In one part, or as many as there are frozen entries on the way, whose pages are being moved. */
+static void move_run(const struct move *move, struct vm_run *run, vm_pte_slot *slots,
+                     const struct vm_leaf *leaf) {
+    unsigned count = run->count;
+    struct vm_page *waiting;
+
+    while ((waiting = move_part(move, run, slots + (count - run->count), leaf)))
+        vm_page_wait_unlocked(move->space->machine, waiting);
 }
 
 /* A source leaf's run goes to one or two target leaves. */

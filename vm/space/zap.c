@@ -77,6 +77,8 @@ void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte 
  * cache find that nobody needs the page. Returns whether that was the last entry that mapped it. */
 static bool let_go_of_page(struct vm_machine *machine, struct vm_page *page, vm_pte entry,
                            struct vm_gather *gather) {
+    if (vm_pte_frozen(entry))
+        vm_frozen_adjust(machine, vm_pte_freezer(entry), UINT32_MAX);
     if (vm_page_counts(page) != VM_ONE_MAPPING) /* it outlives this entry, as far as one can tell */
         vm_page_keep_bits(machine, page, entry);
 

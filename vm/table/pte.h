@@ -3,9 +3,14 @@
  * pte.h - page-table entries in the x86-64 hardware's format.
  *
  *   present       frame in bits 12..51; P W U A D NX where the hardware has them
+ *   frozen        the same with P clear and bit 8 set, and in bits 52..57 the CPU that froze it
  *   swap          P clear, bit 1 set:   the slot in bits 12..51
  *   file offset   P clear, bit 2 set:   the object's page offset in bits 12..63
  *   none          all zero
+ *
+ * A frozen entry maps its page as a present one does, for all but the hardware, which finds it not
+ * present. While a page is moved to another frame all its entries are frozen: they may be cleared or
+ * lose rights, but not be copied or moved (reclaim/migrate.c).
  *
  * An entry is read and written through these functions only: another hardware format replaces
  * this file. While a hardware MMU may set A and D behind our back, entries that are present change
@@ -16,6 +21,8 @@
 
 #include "vm/machine.h"
 
+_Static_assert(VM_CPUS_MAX == 64, "a frozen entry has six bits for the CPU");
+
 typedef uint64_t vm_pte;
 typedef _Atomic vm_pte vm_pte_slot; /* where an entry is kept */
 
@@ -24,15 +31,21 @@ typedef _Atomic vm_pte vm_pte_slot; /* where an entry is kept */
 #define VM_PTE_USER     UINT64_C(0x004)
 #define VM_PTE_ACCESSED UINT64_C(0x020)
 #define VM_PTE_DIRTY    UINT64_C(0x040)
+#define VM_PTE_FROZEN   UINT64_C(0x100)
+#define VM_PTE_FREEZER  52 /* shift */
 #define VM_PTE_NX       (UINT64_C(1) << 63)
 
 #define VM_PTE_FRAME_MASK UINT64_C(0x000ffffffffff000)
-#define VM_PTE_KIND_MASK  UINT64_C(0x007)
+#define VM_PTE_KIND_MASK  (UINT64_C(0x007) | VM_PTE_FROZEN)
 #define VM_PTE_KIND_SWAP  UINT64_C(0x002)
 #define VM_PTE_KIND_FILE  UINT64_C(0x004)
 
+/* Whether it maps a page. */
 static inline bool vm_pte_present(vm_pte e) {
-    return (e & VM_PTE_PRESENT) != 0;
+    return (e & (VM_PTE_PRESENT | VM_PTE_FROZEN)) != 0;
+}
+static inline bool vm_pte_frozen(vm_pte e) {
+    return (e & VM_PTE_FROZEN) != 0;
 }
 static inline bool vm_pte_is_swap(vm_pte e) {
     return (e & VM_PTE_KIND_MASK) == VM_PTE_KIND_SWAP;
@@ -123,6 +136,33 @@ static inline vm_pte vm_pte_set_bits(const struct vm_machine *machine, vm_pte_sl
     vm_pte old = vm_pte_read(slot);
     vm_pte_write(slot, old | bits);
     return old;
+}
+
+static inline vm_pte vm_pte_frozen_bits(unsigned cpu) {
+    return VM_PTE_FROZEN | ((vm_pte)cpu << VM_PTE_FREEZER);
+}
+
+static inline unsigned vm_pte_freezer(vm_pte e) {
+    return (unsigned)(e >> VM_PTE_FREEZER) & (VM_CPUS_MAX - 1);
+}
+
+/* From present to frozen by this CPU or back, in one step; what the hardware has set stays. */
+static inline void vm_pte_toggle_frozen(const struct vm_machine *machine, vm_pte_slot *slot,
+                                        unsigned cpu) {
+    vm_pte bits = VM_PTE_PRESENT | vm_pte_frozen_bits(cpu);
+
+    vm_preempt(machine, slot);
+    if (machine->smp)
+        atomic_fetch_xor_explicit(slot, bits, memory_order_acq_rel);
+    else
+        vm_pte_write(slot, vm_pte_read(slot) ^ bits);
+}
+
+/* The frozen entry's successor, which maps another frame with the same rights and marks. */
+static inline vm_pte vm_pte_thawed_onto(vm_pte frozen, uint64_t frame) {
+    vm_pte frozen_bits = vm_pte_frozen_bits(vm_pte_freezer(frozen));
+
+    return vm_pte_make(frame, (frozen & ~(VM_PTE_FRAME_MASK | frozen_bits)) | VM_PTE_PRESENT);
 }
 
 #endif
