@@ -190,7 +190,7 @@ void vm_settle(struct vm_machine *machine) {
     }
 }
 
-void vm_space_retire(struct vm_space *space) {
+static void unlink_emptied(struct vm_space *space) {
     struct vm_machine *machine = space->machine;
 
     vm_lock(machine, &machine->lists_lock, VM_RANK_MACHINE);
@@ -198,6 +198,14 @@ void vm_space_retire(struct vm_space *space) {
     if (!vm_link_empty(&space->emptied))
         vm_link_remove(&space->emptied);
     vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
+}
+
+/* Whoever empties a table from here on finds that it has been noted, and leaves it at that; so only a
+ * space that somebody noted before can be in the machine's list, and only it needs the list's lock. */
+void vm_space_retire(struct vm_space *space) {
+    vm_preempt(space->machine, &space->empty_tables);
+    if (atomic_exchange_explicit(&space->empty_tables, 1, memory_order_relaxed))
+        unlink_emptied(space);
     if (space->home != VM_SPACE_UNPUBLISHED)
         unpublish(space);
 }
