@@ -145,7 +145,8 @@ uint64_t vm_object_size(const struct vm_object *object);
 /*
  * Sets the size in bytes. Pages beyond the new end leave every space, private copies included;
  * touching them is a SIGBUS until the object grows again, and then they read as zeroes. The file
- * behind the backing is the embedder's to cut.
+ * behind the backing is the embedder's to cut. => VM_EIO, VM_OOM, VM_ENOMEM: the page across the
+ * lower of the two ends is in swap and cannot be had
  */
 int vm_object_truncate(struct vm_object *object, uint64_t bytes);
 
@@ -189,12 +190,15 @@ int vm_mmap(struct vm_space *space, uint64_t address, uint64_t length, unsigned 
 
 int vm_munmap(struct vm_space *space, uint64_t address, uint64_t length);
 
-/* => VM_ENOMEM on a hole: what lies before it has been changed, as in Linux. */
+/* => VM_ENOMEM on a hole, or for an area that cannot be split: what lies before has been changed, as
+ * in Linux. */
 int vm_mprotect(struct vm_space *space, uint64_t address, uint64_t length, unsigned protection);
 
 enum vm_mremap_flags { VM_MREMAP_MAYMOVE = 1, VM_MREMAP_FIXED = 2, VM_MREMAP_DONTUNMAP = 4 };
 
-/* `new_address` counts only with FIXED, or as a hint with DONTUNMAP. */
+/* `new_address` counts only with FIXED, or as a hint with DONTUNMAP. A failure with FIXED may, as in
+ * Linux, leave the target empty, and a source that is to shrink shrunk; of several mappings that were
+ * to move, those before the one that failed have moved. */
 int vm_mremap(struct vm_space *space, uint64_t old_address, uint64_t old_length,
               uint64_t new_length, unsigned flags, uint64_t new_address, uint64_t *result);
 
@@ -222,15 +226,19 @@ enum vm_advice {
 
 /* => VM_ENOMEM on a hole: the mapped parts have been advised all the same, as in Linux. VM_EINVAL for
  * an area that does not take the advice, VM_EAGAIN for one that cannot be split: the areas before it
- * have been advised. */
+ * have been advised. That a page cannot be brought in or written out is no failure of advice. */
 int vm_madvise(struct vm_space *space, uint64_t address, uint64_t length, enum vm_advice advice);
 
-/* Both => VM_ENOMEM on a hole. mlock faults every page in. */
+/* Both => VM_ENOMEM on a hole, or for an area that cannot be split: what lies before has been locked,
+ * or unlocked. mlock then faults every page in => VM_EAGAIN for want of memory, VM_ENOMEM for a page
+ * that cannot be had, its device having failed, say: all is locked, but not all is in memory. */
 int vm_mlock(struct vm_space *space, uint64_t address, uint64_t length);
 int vm_munlock(struct vm_space *space, uint64_t address, uint64_t length);
 
 enum vm_msync_flags { VM_MS_ASYNC = 1, VM_MS_INVALIDATE = 2, VM_MS_SYNC = 4 };
 
+/* SYNC => VM_EIO: a write failed, now or since msync last told of one for this file. Pages that could
+ * not be written stay, and stay dirty; areas behind have not been synced. */
 int vm_msync(struct vm_space *space, uint64_t address, uint64_t length, unsigned flags);
 
 /* resident[i] becomes 1 if page i is in memory, else 0. */
@@ -241,7 +249,8 @@ int vm_mincore(struct vm_space *space, uint64_t address, uint64_t length, unsign
 enum vm_access { VM_READ, VM_WRITE, VM_EXECUTE };
 
 /*
- * What the hardware's page fault becomes. => VM_OK: try again; VM_SIGSEGV, VM_SIGBUS, VM_OOM.
+ * What the hardware's page fault becomes. => VM_OK: try again; VM_SIGSEGV, VM_SIGBUS, VM_OOM. A
+ * stack may have grown although the page cannot be had.
  */
 int vm_fault(struct vm_space *space, uint64_t address, enum vm_access access);
 
