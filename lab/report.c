@@ -118,6 +118,8 @@ static json_t *reverse_map(const struct vm_stats *stats) {
 static json_t *reclaim(const struct vm_stats *stats) {
     json_t *reclaim = json_object();
     set_count(reclaim, "runs", stats->reclaim.runs);
+    set_count(reclaim, "direct", stats->reclaim.direct);
+    set_count(reclaim, "node", stats->reclaim.node);
     set_count(reclaim, "scanned", stats->reclaim.scanned);
     set_count(reclaim, "swept", stats->reclaim.swept);
     set_count(reclaim, "nonlinear_unmapped", stats->reclaim.nonlinear_unmapped);

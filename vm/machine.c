@@ -151,7 +151,7 @@ int vm_machine_create(const struct vm_machine_config *config, struct vm_machine 
     machine->smp = machine->config.cpus > 1 || machine->config.lock_stats;
     machine->design = vm_design_named(machine->config.design);
     machine->index_kind = vm_index_kind_named(machine->config.file_index);
-    machine->shortage = vm_reclaim_frames;
+    machine->shortage = vm_reclaim_direct;
     machine->leaf_made = machine->design->table_made;
     machine->leaf_freed = machine->design->table_freed;
     machine->pages_freed = machine->design->pages_freed;

@@ -40,6 +40,8 @@ struct vm_stats {
         uint64_t nonlinear_entries; /* entries of nonlinear areas looked at, one after the other */
     } rmap;
     struct {
+        uint64_t direct; /* runs by calls that found no frame above the minimum */
+        uint64_t node;   /* runs of vm_reclaim_node() */
         uint64_t runs, scanned, activated, unmapped, swapped_out, written, swapped_in, freed, ns;
         uint64_t swept; /* entries looked at one after the other, for want of a reverse map */
         uint64_t
@@ -76,6 +78,7 @@ struct vm_zone_view {
     uint64_t first_frame, frames, free;
     uint64_t min, low, high;   /* watermarks: calls reclaim at min, the node's thread low to high */
     uint64_t active, inactive; /* pages on its lists */
+    uint64_t scanned, freed;   /* inactive pages that reclaim looked at, and those it freed */
 };
 
 /* In the order of frame numbers. */

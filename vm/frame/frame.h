@@ -58,10 +58,18 @@ struct vm_zone {
     struct vm_lock lru_lock; /* VM_RANK_LRU */
     struct vm_lru lru[VM_LRU_LISTS];
 
+    /* Reclaim's, without a lock. */
+    _Atomic uint64_t scanned, freed; /* pages of the inactive list, since the machine's creation */
+    _Atomic uint64_t fruitless;      /* of those scanned: since one was freed last */
+    _Atomic uint32_t last_priority;  /* that the last reclaim came down to */
+    _Atomic uint32_t refill;         /* a fraction of an active page, due to be looked at */
+
     struct {
         struct vm_hot_list hot, cold, tables;
     } cpu[VM_CPUS_MAX];
 };
+
+#define VM_PRIORITY_START 12 /* reclaim begins with a 4096th of the lists, and ends with all at 0 */
 
 #define VM_NODES_MAX 16
 #define VM_ZONES_MAX (VM_NODES_MAX + 1) /* low memory may end inside one node */

@@ -117,6 +117,7 @@ static void add_zone(struct vm_machine *machine, struct vm_node *node, uint64_t 
         zone->lru[list].head = zone->lru[list].tail = VM_NO_LINK;
     for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
         vm_hot_lists_init(zone, cpu);
+    atomic_init(&zone->last_priority, VM_PRIORITY_START);
     set_watermarks(zone);
     if (zone->kind == VM_ZONE_LOW)
         zone->for_tables = frames_for_tables(machine, zone);
@@ -264,6 +265,10 @@ void vm_frames_fini(struct vm_machine *machine) {
 
 /* ---------------------------------------------------------------- looking */
 
+static uint64_t load(const _Atomic uint64_t *count) {
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
 void vm_zone_each(const struct vm_machine *machine,
                   void (*visit)(const struct vm_zone_view *zone, void *context), void *context) {
     static const char *const names[] = {
@@ -280,7 +285,9 @@ void vm_zone_each(const struct vm_machine *machine,
                                      .low = zone->watermark[VM_WATERMARK_LOW],
                                      .high = zone->watermark[VM_WATERMARK_HIGH],
                                      .active = vm_lru_pages(zone, VM_LRU_ACTIVE),
-                                     .inactive = vm_lru_pages(zone, VM_LRU_INACTIVE) };
+                                     .inactive = vm_lru_pages(zone, VM_LRU_INACTIVE),
+                                     .scanned = load(&zone->scanned),
+                                     .freed = load(&zone->freed) };
         visit(&view, context);
     }
 }

@@ -7,7 +7,10 @@
  *   on request   vm_reclaim(): so many frames, wherever they are
  *
  * All go in rounds, and look at ever more of the lists: priority falls from 12 to 0 until enough is
- * free. A node's thread begins again at 12 as long as that frees anything at all.
+ * free. A node's thread begins again at 12 as long as that frees anything at all. In a zone where
+ * nothing came of looking at every page four times over it only tries the first round, so that a
+ * machine full of locked pages does not spend its time on them; direct reclaim tries all rounds
+ * even then, since the call would fail otherwise.
  *
  * Without such threads (port->wake_reclaim NULL) direct reclaim is all there is. Then what is evicted,
  * and when, depends on the calls alone, and a machine of one CPU can be replayed.
@@ -21,11 +24,52 @@ static uint64_t unmapped_in_passing(struct vm_machine *machine) {
     return vm_this_cpu(machine)->counts.reclaim.nonlinear_unmapped;
 }
 
+/* One who reclaims uses frames down to the last, and is not asked for more by himself. */
+static uint64_t begin(struct vm_machine *machine, bool *nested) {
+    struct vm_cpu *cpu = vm_this_cpu(machine);
+
+    *nested = cpu->in_shortage;
+    cpu->in_shortage = true;
+    return machine->port->clock_ns(machine->port);
+}
+
+static void end(struct vm_machine *machine, uint64_t start, bool nested) {
+    vm_this_cpu(machine)->in_shortage = nested;
+    vm_count(machine, reclaim.runs, 1);
+    vm_count(machine, reclaim.ns, machine->port->clock_ns(machine->port) - start);
+}
+
+static void note_priority(const struct vm_zonelist *zones, unsigned priority) {
+    for (unsigned i = 0; i < zones->count; i++)
+        atomic_store_explicit(&zones->zones[i]->last_priority, priority, memory_order_relaxed);
+}
+
 /* ---- so many frames */
 
-static void scan_zones(struct vm_scan *scan, const struct vm_zonelist *zones) {
-    for (unsigned i = 0; i < zones->count && scan->freed < scan->wanted; i++)
-        vm_scan_zone(scan, zones->zones[i]);
+static uint64_t pages_of(const struct vm_zone *zone) {
+    return vm_lru_pages(zone, VM_LRU_ACTIVE) + vm_lru_pages(zone, VM_LRU_INACTIVE);
+}
+
+static uint64_t pages_of_all(const struct vm_zonelist *zones) {
+    uint64_t pages = 0;
+
+    for (unsigned i = 0; i < zones->count; i++)
+        pages += pages_of(zones->zones[i]);
+    return pages;
+}
+
+enum giving { GIVE_A_SHARE, GIVE_ALL };
+
+/* Each zone gives in the measure of its pages, or else the first in the list would have to give all. */
+static void scan_zones(struct vm_scan *scan, const struct vm_zonelist *zones, enum giving giving) {
+    uint64_t wanted = scan->wanted - scan->freed, all = pages_of_all(zones);
+
+    for (unsigned i = 0; i < zones->count && scan->freed < scan->wanted; i++) {
+        struct vm_zone *zone = zones->zones[i];
+        uint64_t left = scan->wanted - scan->freed;
+        uint64_t share = giving == GIVE_ALL ? left : wanted * pages_of(zone) / (all + 1) + 1;
+        vm_scan_zone(scan, zone, share < left ? share : left);
+    }
 }
 
 /* Once through a share of the zones; at priority 0 again as long as that brings pages within reach. */
@@ -36,29 +80,44 @@ static void scan_round(struct vm_scan *scan, const struct vm_zonelist *zones) {
     do {
         unmapped = unmapped_in_passing(machine);
         vm_scan_sweep(scan);
-        scan_zones(scan, zones);
+        scan_zones(scan, zones, GIVE_A_SHARE);
+        if (scan->priority == 0)
+            scan_zones(scan, zones, GIVE_ALL);
         unmapped = unmapped_in_passing(machine) - unmapped;
     } while (scan->priority == 0 && scan->freed < scan->wanted &&
              (scan->loose > 0 || unmapped > 0));
 }
 
-uint64_t vm_reclaim_frames(struct vm_machine *machine, const struct vm_zonelist *zones,
-                           uint64_t frames) {
-    struct vm_scan scan = { .machine = machine, .wanted = frames };
-    uint64_t start = machine->port->clock_ns(machine->port);
+static uint64_t free_frames(struct vm_machine *machine, const struct vm_zonelist *zones,
+                            uint64_t frames) {
+    struct vm_scan scan = { .machine = machine, .wanted = frames, .priority = VM_PRIORITY_START };
 
-    for (int priority = VM_PRIORITY_START; priority >= 0 && scan.freed < frames; priority--) {
-        scan.priority = (unsigned)priority;
+    scan_round(&scan, zones);
+    while (scan.freed < frames && scan.priority > 0) {
+        scan.priority--;
         scan_round(&scan, zones);
     }
-    vm_count(machine, reclaim.runs, 1);
-    vm_count(machine, reclaim.ns, machine->port->clock_ns(machine->port) - start);
+    note_priority(zones, scan.priority);
     return scan.freed;
 }
 
-uint64_t vm_reclaim(struct vm_machine *machine, uint64_t frames) {
-    uint64_t freed = vm_reclaim_frames(machine, &machine->nodes[0].data, frames);
+uint64_t vm_reclaim_direct(struct vm_machine *machine, const struct vm_zonelist *zones,
+                           uint64_t frames) {
+    bool nested;
+    uint64_t start = begin(machine, &nested);
+    uint64_t freed = free_frames(machine, zones, frames);
 
+    end(machine, start, nested);
+    vm_count(machine, reclaim.direct, 1);
+    return freed;
+}
+
+uint64_t vm_reclaim(struct vm_machine *machine, uint64_t frames) {
+    bool nested;
+    uint64_t start = begin(machine, &nested);
+    uint64_t freed = free_frames(machine, &machine->nodes[0].data, frames);
+
+    end(machine, start, nested);
     vm_settle(machine);
     return freed;
 }
@@ -67,56 +126,56 @@ uint64_t vm_reclaim(struct vm_machine *machine, uint64_t frames) {
 
 static uint64_t missing(const struct vm_zone *zone) {
     uint64_t high = zone->watermark[VM_WATERMARK_HIGH], free = vm_zone_free(zone);
+
     return free < high ? high - free : 0;
 }
 
 static uint64_t missing_in(const struct vm_zonelist *zones) {
     uint64_t sum = 0;
+
     for (unsigned i = 0; i < zones->count; i++)
         sum += missing(zones->zones[i]);
     return sum;
 }
 
-/* Each zone by itself: what one has too many of is no help to another. Returns frames freed. */
-static uint64_t balance_round(struct vm_machine *machine, const struct vm_zonelist *zones,
-                              unsigned priority) {
-    uint64_t freed = 0;
-    for (unsigned i = 0; i < zones->count; i++) {
-        struct vm_zonelist one = { .zones = { zones->zones[i] }, .count = 1 };
-        struct vm_scan scan = { .machine = machine,
-                                .priority = priority,
-                                .wanted = missing(zones->zones[i]) };
-        if (scan.wanted)
-            scan_round(&scan, &one);
-        freed += scan.freed;
-    }
-    return freed;
+static bool seems_hopeless(const struct vm_zone *zone) {
+    return atomic_load_explicit(&zone->fruitless, memory_order_relaxed) > 4 * pages_of(zone);
 }
 
-/* From a small share of the lists to all of them. Returns frames freed. */
-static uint64_t balance(struct vm_machine *machine, const struct vm_zonelist *zones) {
-    uint64_t freed = 0;
-    for (int priority = VM_PRIORITY_START; priority >= 0 && missing_in(zones); priority--)
-        freed += balance_round(machine, zones, (unsigned)priority);
-    return freed;
+/* From a small share of the zone to all of it: what one zone has too many of is no help to another. */
+static uint64_t balance(struct vm_machine *machine, struct vm_zone *zone) {
+    struct vm_zonelist one = { .zones = { zone }, .count = 1 };
+    struct vm_scan scan = { .machine = machine,
+                            .wanted = missing(zone),
+                            .priority = VM_PRIORITY_START };
+
+    if (!scan.wanted)
+        return 0;
+    scan_round(&scan, &one);
+    while (missing(zone) && scan.priority > 0 && !seems_hopeless(zone)) {
+        scan.priority--;
+        scan.wanted = scan.freed + missing(zone);
+        scan_round(&scan, &one);
+    }
+    note_priority(&one, scan.priority);
+    return scan.freed;
 }
 
 uint64_t vm_reclaim_node(struct vm_machine *machine, unsigned n) {
     VM_ASSERT(machine, n < machine->node_count);
     struct vm_node *node = &machine->nodes[n];
-    struct vm_cpu *cpu = vm_this_cpu(machine);
-    uint64_t start = machine->port->clock_ns(machine->port);
     uint64_t sum = 0, freed;
+    bool nested;
+    uint64_t start = begin(machine, &nested);
 
-    cpu->in_shortage = true; /* it may use the last frames, and leaves cold ones */
     do {
-        freed = balance(machine, &node->own);
+        freed = 0;
+        for (unsigned z = 0; z < node->zone_count; z++)
+            freed += balance(machine, &node->zones[z]);
         sum += freed;
     } while (freed && missing_in(&node->own));
-    cpu->in_shortage = false;
-
-    vm_count(machine, reclaim.runs, 1);
-    vm_count(machine, reclaim.ns, machine->port->clock_ns(machine->port) - start);
+    end(machine, start, nested);
+    vm_count(machine, reclaim.node, 1);
     atomic_store_explicit(&node->woken, 0, memory_order_release);
     vm_settle(machine);
     return sum;

@@ -4,6 +4,7 @@
  *
  *   balance.c   who reclaims, from which zones, until when
  *   scan.c      which pages: the lists, aged by referenced bits found through the reverse map
+ *   sweep.c     which entries, where there is no reverse map
  *   pageout.c   one page: unmap it everywhere, write it out, free it
  *   nonlinear.c the same where the linear rule does not lead to its entries
  *   migrate.c   a page comes to another frame, under all its mappings
@@ -15,7 +16,7 @@
 
 /* machine->shortage: frees up to `frames` frames of these zones, trying ever harder; 0 if nothing can
  * be freed. */
-uint64_t vm_reclaim_frames(struct vm_machine *machine, const struct vm_zonelist *zones,
+uint64_t vm_reclaim_direct(struct vm_machine *machine, const struct vm_zonelist *zones,
                            uint64_t frames);
 
 enum vm_pageout {

@@ -3,70 +3,48 @@
  * scan.c - which pages to take: an active and an inactive list per zone, aged by referenced bits.
  *
  * Pages leave the inactive list at its tail: those in use since they were last looked at go to the
- * active list, the others go out. The active list is trimmed at its tail in the same measure, so
- * that it holds no more than the inactive one and half. Each round looks at a share of the lists,
- * size >> priority: only at 0 is everything looked at, and there a page is taken even if it is in
- * use.
+ * active list, the others go out. Each round looks at a share of it, size >> priority: only at 0 is
+ * everything looked at, and there a page is taken even if it is in use.
  *
- * A design without a reverse map cannot say who maps a page. Then each round first sweeps over the
- * entries of all spaces, a share of them as of pages, and takes out those that are not in use; the
- * lists only give up pages that have no entry left.
+ * For each page of the inactive list active / inactive pages are looked at on the active one, so that
+ * both have the same share looked at: Linux 2.5 looked at half as many, but with that our recorded
+ * programs had up to half as many major faults again. What is less than a page is carried over
+ * (zone->refill): with a page at the least each time, as short lists would have it, nothing would
+ * stay active. Pages that entries map move on only if
  *
- * Bligh & Hansen 2003, section 7 (physical scanning); the constants are those of Linux 2.5.
+ *     mapped / 2 + distress + swappiness >= 100
+ *
+ * with mapped the percentage of memory that is mapped, and distress 100 >> the priority that the
+ * zone's last reclaim came down to. A round that is further down already goes by its own: what is
+ * true of the zone now need not wait for the next reclaim.
+ *
+ * Pages that nothing can free stay active: locked ones, and anonymous ones where there is no swap.
+ *
+ * Bligh & Hansen 2003, section 7 (physical scanning); the constants are those of Linux 2.5.68-2.6.7.
  */
 #include "vm/object/swap.h"
 #include "vm/reclaim/scan.h"
 
-#define BATCH VM_PAGEOUT_BATCH
+#define BATCH             VM_PAGEOUT_BATCH
+#define REFILL_SHIFT      16 /* zone->refill counts pages in fractions of 2^16 */
+#define REFILL_TIMES_MOST 4  /* active pages for each inactive one */
 
-/* How much of so many pages one round looks at. */
-static uint64_t share(uint64_t pages, unsigned priority) {
-    return (pages >> priority) + 1;
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
 }
 
-/* ---- entries, where there is no reverse map */
+/* ---- the balance */
 
-struct sweep {
-    struct vm_scan *scan;
-    uint64_t left; /* entries that may still be looked at */
-};
-
-static enum vm_step look_at_swept(const struct vm_mapping *mapping, void *context) {
-    struct sweep *sweep = context;
-    struct vm_scan *scan = sweep->scan;
-    enum vm_swept swept = VM_SWEPT_KEPT;
-
-    if (sweep->left == 0 || scan->freed + scan->loose >= scan->wanted)
-        return VM_STEP_STOP;
-    sweep->left--;
-    if (scan->priority > 0 && vm_pte_accessed(vm_pte_read(mapping->entry)))
-        vm_pte_clear_bits(scan->machine, mapping->entry, VM_PTE_ACCESSED);
-    else
-        swept = vm_pageout_entry(mapping, NULL);
-    scan->loose += swept == VM_SWEPT_LOOSE;
-    scan->freed += swept == VM_SWEPT_FREED;
-    return swept == VM_SWEPT_KEPT ? VM_STEP_ON : VM_STEP_UNMAPPED;
+static unsigned distress(const struct vm_scan *scan, const struct vm_zone *zone) {
+    unsigned last = atomic_load_explicit(&zone->last_priority, memory_order_relaxed);
+    return 100u >> (last < scan->priority ? last : scan->priority);
 }
 
-static uint64_t listed_pages(struct vm_machine *machine) {
-    uint64_t pages = 0;
+bool vm_scan_takes_mapped(const struct vm_scan *scan, const struct vm_zone *zone) {
+    const struct vm_machine *machine = scan->machine;
+    uint64_t mapped = vm_mapped_pages(machine) * 100 / machine->config.frames;
 
-    for (unsigned z = 0; z < machine->zone_count; z++)
-        for (enum vm_lru_list list = 0; list < VM_LRU_LISTS; list++)
-            pages += vm_lru_pages(&machine->zones[z], list);
-    return pages;
-}
-
-void vm_scan_sweep(struct vm_scan *scan) {
-    struct vm_machine *machine = scan->machine;
-    struct sweep sweep = { .scan = scan, .left = UINT64_MAX };
-
-    scan->loose = 0;
-    if (!machine->design->sweep)
-        return;
-    if (scan->priority > 0)
-        sweep.left = share(listed_pages(machine), scan->priority);
-    machine->design->sweep(machine, look_at_swept, &sweep);
+    return mapped / 2 + distress(scan, zone) + machine->config.swappiness >= 100;
 }
 
 /* Its entries cannot be asked: it stays until sweeps have taken them. */
@@ -141,7 +119,6 @@ static void look_at_inactive(struct vm_scan *scan, struct vm_page *const *pages,
     struct vm_machine *machine = scan->machine;
     struct batch batch;
 
-    vm_count(machine, reclaim.scanned, count);
     lock_batch(scan, pages, count, &batch);
     age_batch(scan, &batch);
     spare_used(scan, &batch);
@@ -154,46 +131,76 @@ static void look_at_inactive(struct vm_scan *scan, struct vm_page *const *pages,
     }
 }
 
-static void shrink_inactive(struct vm_scan *scan, uint64_t pages) {
+/* Looks at so many pages at the list's tail. Returns how many there were. */
+static unsigned shrink_inactive(struct vm_scan *scan, struct vm_zone *zone, unsigned pages) {
     struct vm_page *batch[BATCH];
+    uint64_t freed = scan->freed;
+    unsigned got = vm_lru_isolate(scan->machine, zone, VM_LRU_INACTIVE, pages, batch);
 
-    while (pages > 0 && scan->freed < scan->wanted) {
-        unsigned want = pages < BATCH ? (unsigned)pages : BATCH;
-        unsigned got = vm_lru_isolate(scan->machine, scan->zone, VM_LRU_INACTIVE, want, batch);
-        look_at_inactive(scan, batch, got);
-        if (got < want)
-            return;
-        pages -= got;
-    }
+    look_at_inactive(scan, batch, got);
+    vm_count(scan->machine, reclaim.scanned, got);
+    vm_fetch_add(scan->machine, &zone->scanned, got);
+    vm_fetch_add(scan->machine, &zone->freed, scan->freed - freed);
+    if (scan->freed > freed)
+        atomic_store_explicit(&zone->fruitless, 0, memory_order_relaxed);
+    else
+        vm_fetch_add(scan->machine, &zone->fruitless, got);
+    return got;
 }
 
 /* ---- the active list */
 
-static void keep_or_deactivate(struct vm_scan *scan, struct vm_page *page,
-                               const struct vm_page_use *use) {
-    bool stay = use->locked || (use->accessed > 0 && scan->priority > 0);
+static bool has_nowhere_to_go(const struct vm_machine *machine, const struct vm_page *page) {
+    return !machine->swap && vm_page_is(page, VM_PAGE_ANON) &&
+           !vm_page_is(page, VM_PAGE_DISCARDABLE);
+}
 
+static void put_on(struct vm_scan *scan, struct vm_page *page, enum vm_lru_list list) {
     vm_page_unlock(scan->machine, page);
-    vm_lru_add(scan->machine, page, stay ? VM_LRU_ACTIVE : VM_LRU_INACTIVE);
+    vm_lru_add(scan->machine, page, list);
     vm_swap_page_put(scan->machine, page);
 }
 
-static void look_at_active(struct vm_scan *scan, struct vm_page *const *pages, unsigned count) {
+/* Lets go of those that need not be asked whether they are in use. */
+static void sort_out(struct vm_scan *scan, struct batch *batch, bool takes_mapped) {
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < batch->count; i++) {
+        struct vm_page *page = batch->pages[i];
+        if (has_nowhere_to_go(scan->machine, page))
+            put_on(scan, page, VM_LRU_ACTIVE);
+        else if (vm_page_mapcount(page) == 0)
+            put_on(scan, page, VM_LRU_INACTIVE);
+        else if (!takes_mapped)
+            put_on(scan, page, VM_LRU_ACTIVE);
+        else
+            batch->pages[left++] = page;
+    }
+    batch->count = left;
+}
+
+static void look_at_active(struct vm_scan *scan, struct vm_page *const *pages, unsigned count,
+                           bool takes_mapped) {
     struct batch batch;
 
     lock_batch(scan, pages, count, &batch);
+    sort_out(scan, &batch, takes_mapped);
     age_batch(scan, &batch);
-    for (unsigned i = 0; i < batch.count; i++)
-        keep_or_deactivate(scan, batch.pages[i], &batch.uses[i]);
+    for (unsigned i = 0; i < batch.count; i++) {
+        const struct vm_page_use *use = &batch.uses[i];
+        bool stays = use->locked || (use->accessed > 0 && scan->priority > 0);
+        put_on(scan, batch.pages[i], stays ? VM_LRU_ACTIVE : VM_LRU_INACTIVE);
+    }
 }
 
-static void shrink_active(struct vm_scan *scan, uint64_t pages) {
+static void shrink_active(struct vm_scan *scan, struct vm_zone *zone, uint64_t pages) {
     struct vm_page *batch[BATCH];
+    bool takes_mapped = vm_scan_takes_mapped(scan, zone);
 
     while (pages > 0) {
-        unsigned want = pages < BATCH ? (unsigned)pages : BATCH;
-        unsigned got = vm_lru_isolate(scan->machine, scan->zone, VM_LRU_ACTIVE, want, batch);
-        look_at_active(scan, batch, got);
+        unsigned want = (unsigned)least(BATCH, pages);
+        unsigned got = vm_lru_isolate(scan->machine, zone, VM_LRU_ACTIVE, want, batch);
+        look_at_active(scan, batch, got, takes_mapped);
         if (got < want)
             return;
         pages -= got;
@@ -202,12 +209,37 @@ static void shrink_active(struct vm_scan *scan, uint64_t pages) {
 
 /* ---- a zone */
 
-void vm_scan_zone(struct vm_scan *scan, struct vm_zone *zone) {
-    scan->zone = zone;
+/* How many active pages are due when so many inactive ones are looked at. Two CPUs at once may lose
+ * a fraction of a page. */
+static uint64_t active_pages_due(struct vm_zone *zone, uint64_t inactive_pages) {
     uint64_t active = vm_lru_pages(zone, VM_LRU_ACTIVE);
-
-    if (active > vm_lru_pages(zone, VM_LRU_INACTIVE) / 2)
-        shrink_active(scan, share(active, scan->priority));
     uint64_t inactive = vm_lru_pages(zone, VM_LRU_INACTIVE);
-    shrink_inactive(scan, share(inactive, scan->priority) + scan->loose);
+    uint64_t due = (inactive_pages * active << REFILL_SHIFT) / (inactive + 1);
+
+    if (due >> REFILL_SHIFT > REFILL_TIMES_MOST * inactive_pages)
+        due = REFILL_TIMES_MOST * inactive_pages << REFILL_SHIFT;
+    due += atomic_load_explicit(&zone->refill, memory_order_relaxed);
+    atomic_store_explicit(&zone->refill, (uint32_t)due & ((1u << REFILL_SHIFT) - 1),
+                          memory_order_relaxed);
+    return due >> REFILL_SHIFT;
+}
+
+/* The last round asks nobody whether he is in use, and first brings everything within reach. That
+ * makes a new beginning for the lists: the active one is filled by those used from now on. (Active
+ * pages taken one by one instead cost up to half as many major faults again.) */
+void vm_scan_zone(struct vm_scan *scan, struct vm_zone *zone, uint64_t most) {
+    uint64_t enough = scan->freed + most;
+
+    if (scan->priority == 0)
+        shrink_active(scan, zone, vm_lru_pages(zone, VM_LRU_ACTIVE));
+    uint64_t inactive = vm_lru_pages(zone, VM_LRU_INACTIVE);
+    uint64_t due = vm_scan_share(inactive, scan->priority) + scan->loose;
+    while (due > 0 && scan->freed < enough) {
+        unsigned chunk = (unsigned)least(BATCH, least(due, enough - scan->freed));
+        if (scan->priority > 0)
+            shrink_active(scan, zone, active_pages_due(zone, chunk));
+        if (shrink_inactive(scan, zone, chunk) < chunk)
+            return;
+        due -= chunk;
+    }
 }
