@@ -99,7 +99,8 @@ static void tables_hold_what_was_put_in(void **state) {
         if (i > count / 2 && i % 2)
             continue;
         map(machine, root, placed[i].address, 0);
-        vm_table_prune(machine, root, placed[i].address, placed[i].address + VM_PAGE_SIZE);
+        vm_tables_free(machine, vm_table_prune(machine, root, placed[i].address,
+                                               placed[i].address + VM_PAGE_SIZE));
         placed[i].entry = 0;
         if (--left % 97 == 0)
             assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
@@ -115,7 +116,7 @@ static void tables_hold_what_was_put_in(void **state) {
         map(machine, root, placed[i].address, 0);
     assert_int_not_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE),
                          0); /* empty tables stand about */
-    vm_table_prune(machine, root, 0, VM_ADDRESS_END);
+    vm_tables_free(machine, vm_table_prune(machine, root, 0, VM_ADDRESS_END));
     assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
     assert_int_equal(machine->tables, 1);
     vm_table_free_root(machine, root);

@@ -478,7 +478,7 @@ void plot_work(struct worker *worker, struct plot *plot) {
         rearrange(worker, plot, draw_range(worker, 8));
         break;
     case 18:
-        if (draw(worker, 4) == 0)
+        if (draw(worker, 2) == 0)
             board_cut(&world->boards[CUT_BOARD],
                       CUT_PAGES + (unsigned)draw(worker, BOARD_PAGES - CUT_PAGES));
         break;

@@ -4,6 +4,7 @@
  */
 #include "world.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,12 +42,24 @@ static void *allocate_or_fail(struct vm_port *port, size_t bytes, size_t alignme
     return soak->allocate(port, bytes, alignment);
 }
 
+/* Threads lose the processor where it matters: between a look and what follows from it. */
+static void yield_now_and_then(struct vm_port *port, const volatile void *what) {
+    static _Thread_local uint32_t turns = 1;
+
+    (void)port;
+    (void)what;
+    turns = turns * 1664525u + 1013904223u;
+    if (turns >> 24 == 0)
+        sched_yield();
+}
+
 static void port_init(struct world *world) {
     struct soak_port *port = &world->port;
 
     posix_port_init(&port->posix, world->plan.threads + HELPERS);
     port->allocate = port->posix.port.allocate;
     port->posix.port.allocate = allocate_or_fail;
+    port->posix.port.preempt = yield_now_and_then;
 }
 
 /* What all plots want when all their pages are in memory, page tables left out. */

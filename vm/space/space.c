@@ -127,14 +127,6 @@ uint64_t vm_space_id(const struct vm_space *space) {
     return space->id;
 }
 
-void vm_space_prune(struct vm_space *space, uint64_t start, uint64_t end) {
-    struct vm_machine *machine = space->machine;
-
-    vm_lock(machine, &space->areas_lock, VM_RANK_AREAS);
-    vm_table_prune(machine, space->root, start, end);
-    vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
-}
-
 /* ---------------------------------------------------------------- emptied tables */
 
 /* => lists_lock held */

@@ -12,6 +12,8 @@
  *   sync.c      msync, mincore
  *   nonlinear.c areas whose entries tell the offsets
  *   zap.c       clearing entries of a range, and freeing what they mapped
+ *   gather.c    keeping what was cleared until it has been flushed
+ *   truncate.c  clearing what maps an object's pages, wherever it is
  *   fork.c      fork, exec, exit
  *   look.c      views for reports and tests (objrmap/rmap.h)
  */
@@ -168,21 +170,32 @@ int vm_area_straighten(struct vm_space *space, uint64_t address);
  * => space lock held for writing; VM_ENOMEM: it shows what it did */
 int vm_area_rearrange(struct vm_space *space, uint64_t start, uint64_t end, uint64_t pgoff);
 
-/* ---- zap.c */
+/* ---- gather.c */
 
-/*
- * Unmapping in batches: frames that lost their last entry are freed only after their translations
- * are flushed.
- */
+/* Unmapping in batches: pages that lost an entry, and tables taken out, are let go of only after their
+ * translations are flushed. */
 struct vm_gather {
     struct vm_space *space;
-    uint64_t start, end; /* to flush */
+    uint64_t start, end;     /* to flush */
+    struct vm_table *tables; /* vm_table_prune()'s */
     unsigned count;
-    struct vm_page *pages[64];
+    struct vm_page *pages[64]; /* dead ones, and others with a reference */
 };
 
 void vm_gather_init(struct vm_gather *gather, struct vm_space *space);
+/* Flushes, and lets go of what was gathered. The gather may go on. */
 void vm_gather_finish(struct vm_gather *gather);
+
+/* Entries of [start, end) have been cleared. */
+void vm_gather_range(struct vm_gather *gather, uint64_t start, uint64_t end);
+/* A page that one of them mapped: dead, or with a reference for the gather. => its range is known */
+void vm_gather_page(struct vm_gather *gather, struct vm_page *page);
+
+/* Takes out the tables of [start, end) that hold nothing. => space lock held for writing; at most once
+ * before the next finish */
+void vm_gather_empty_tables(struct vm_gather *gather, uint64_t start, uint64_t end);
+
+/* ---- zap.c */
 
 /* Clears the entries of a part of the area, and lets go of what they mapped: pages and swap slots.
  * => the area is still known to the design; space lock held, for reading at least. */

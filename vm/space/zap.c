@@ -3,9 +3,8 @@
  * zap.c - clearing entries, and letting go of what they mapped.
  *
  * Each leaf table is done under its lock in three steps: take all entries out; tell the design, in
- * one run; take the mappings off the pages' counts. Pages that nobody holds any more wait in the
- * gather until the range has been flushed from every TLB, and only then are free for others. So do
- * pages of the swap cache, which may turn out to be needed by nobody else.
+ * one run; take the mappings off the pages' counts. The pages wait in the gather until the range has
+ * been flushed from every TLB (gather.c).
  *
  * Where entries alone tell which pages an area shows (nonlinear.c), they leave that behind.
  */
@@ -13,49 +12,6 @@
 #include "vm/space/space.h"
 
 #define PREFETCH_AHEAD 8
-
-void vm_gather_init(struct vm_gather *gather, struct vm_space *space) {
-    gather->space = space;
-    gather->start = UINT64_MAX;
-    gather->end = 0;
-    gather->count = 0;
-}
-
-static void gather_flush(struct vm_gather *gather) {
-    struct vm_machine *machine = gather->space->machine;
-    unsigned unheld = 0;
-
-    if (gather->start < gather->end)
-        vm_space_flush(gather->space, gather->start, gather->end);
-    for (unsigned i = 0; i < gather->count; i++) {
-        if (vm_page_counts(gather->pages[i]) == 0)
-            gather->pages[unheld++] = gather->pages[i];
-        else
-            vm_swap_page_put(machine, gather->pages[i]); /* it was in the swap cache */
-    }
-    if (unheld)
-        vm_pages_free(machine, gather->pages, unheld);
-    gather->count = 0;
-}
-
-void vm_gather_finish(struct vm_gather *gather) {
-    gather_flush(gather);
-    gather->start = UINT64_MAX;
-    gather->end = 0;
-}
-
-static void gather_range(struct vm_gather *gather, uint64_t start, uint64_t end) {
-    if (start < gather->start)
-        gather->start = start;
-    if (end > gather->end)
-        gather->end = end;
-}
-
-static void gather_page(struct vm_gather *gather, struct vm_page *page) {
-    if (gather->count == sizeof gather->pages / sizeof gather->pages[0])
-        gather_flush(gather);
-    gather->pages[gather->count++] = page;
-}
 
 /* An anonymous page that has never been to swap differs from it, and need not say so. */
 static bool dirty_without_saying(uint32_t flags) {
@@ -73,20 +29,37 @@ void vm_page_keep_bits(struct vm_machine *machine, struct vm_page *page, vm_pte 
         vm_page_set(machine, page, note);
 }
 
-/* The entry's hold on a page in the swap cache becomes the gather's: only after the flush may the
- * cache find that nobody needs the page. Returns whether that was the last entry that mapped it. */
+/* Whether the entry was all that held the page; then nothing does now. */
+static bool was_all(const struct vm_machine *machine, struct vm_page *page) {
+    uint64_t counts = VM_ONE_MAPPING;
+
+    vm_preempt(machine, page);
+    if (vm_page_counts(page) != counts)
+        return false;
+    if (machine->smp)
+        return atomic_compare_exchange_strong_explicit(&page->counts, &counts, 0,
+                                                       memory_order_acq_rel, memory_order_relaxed);
+    atomic_store_explicit(&page->counts, 0, memory_order_relaxed);
+    return true;
+}
+
+/* Where others could let go of the page before our flush, and so free it, the entry's hold becomes the
+ * gather's. So it does in the swap cache, which may find that nobody needs the page. Returns whether
+ * that was the last entry that mapped it. */
 static bool let_go_of_page(struct vm_machine *machine, struct vm_page *page, vm_pte entry,
                            struct vm_gather *gather) {
     if (vm_pte_frozen(entry))
         vm_frozen_adjust(machine, vm_pte_freezer(entry), UINT32_MAX);
-    if (vm_page_counts(page) != VM_ONE_MAPPING) /* it outlives this entry, as far as one can tell */
-        vm_page_keep_bits(machine, page, entry);
-
-    bool cached = vm_page_is(page, VM_PAGE_SWAPCACHE);
-    uint64_t counts = vm_page_adjust(
-        machine, page, cached ? VM_ONE_REFERENCE - VM_ONE_MAPPING : 0 - VM_ONE_MAPPING);
-    if (counts == 0 || cached)
-        gather_page(gather, page);
+    if (was_all(machine, page)) {
+        vm_gather_page(gather, page);
+        return true;
+    }
+    vm_page_keep_bits(machine, page, entry);
+    bool hold = machine->smp || vm_page_is(page, VM_PAGE_SWAPCACHE);
+    uint64_t counts = vm_page_adjust(machine, page,
+                                     hold ? VM_ONE_REFERENCE - VM_ONE_MAPPING : 0 - VM_ONE_MAPPING);
+    if (hold)
+        vm_gather_page(gather, page);
     return counts < VM_ONE_MAPPING;
 }
 
@@ -164,7 +137,7 @@ static void zap_leaf(const struct zap *zap, const struct vm_table_cursor *at) {
                               .entries = old };
         vm_table_account(at->table, -used, -present);
         vm_rmap_remove(machine, &run);
-        gather_range(gather, at->address, at->address + at->count * VM_PAGE_SIZE);
+        vm_gather_range(gather, at->address, at->address + at->count * VM_PAGE_SIZE);
         for (unsigned i = 0; i < at->count; i++) {
             if (i + PREFETCH_AHEAD < at->count)
                 prefetch_descriptor(machine, old[i + PREFETCH_AHEAD]);
@@ -220,51 +193,6 @@ void vm_unmap_range(struct vm_space *space, uint64_t start, uint64_t end) {
         vm_area_free(area);
         area = next;
     }
+    vm_gather_empty_tables(&gather, start, end);
     vm_gather_finish(&gather);
-    vm_space_prune(space, start, end);
-}
-
-/* ---- truncation */
-
-struct unmap_from {
-    uint64_t first;
-};
-
-/* The areas lock keeps the area and its tables where they are: an area leaves its object's index
- * before its tables are pruned. */
-static bool unmap_area_from(struct vm_area *area, void *context) {
-    const struct unmap_from *from = context;
-    struct vm_space *space = area->space;
-    struct vm_gather gather;
-    uint64_t start =
-        from->first > area->pgoff ? vm_area_address_of(area, from->first) : area->start;
-
-    vm_gather_init(&gather, space);
-    vm_zap(area, start, area->end, &gather);
-    vm_gather_finish(&gather);
-    vm_space_note_empty_table(space);
-    return true;
-}
-
-/* Which pages a nonlinear area shows only its entries tell, all of them. */
-static void unmap_nonlinear_from(struct vm_area *area, uint64_t first) {
-    struct vm_gather gather;
-
-    vm_gather_init(&gather, area->space);
-    vm_zap_keeping_offsets(area, area->start, area->end, first, &gather);
-    vm_gather_finish(&gather);
-    vm_space_note_empty_table(area->space);
-}
-
-void vm_object_unmap_from(struct vm_object *object, uint64_t first) {
-    struct vm_machine *machine = object->machine;
-    struct unmap_from from = { first };
-
-    vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
-    machine->index_kind->each(machine, vm_object_areas(object), first, UINT64_MAX, unmap_area_from,
-                              &from);
-    for (struct vm_link *link = object->nonlinear.next; link != &object->nonlinear;
-         link = link->next)
-        unmap_nonlinear_from(vm_link_entry(link, struct vm_nonlinear_area, link)->area, first);
-    vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
 }

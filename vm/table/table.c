@@ -50,9 +50,22 @@ static void free_table(struct vm_machine *machine, struct vm_table *table) {
     vm_frame_free_table(machine, vm_table_page(table));
 }
 
+void vm_tables_free(struct vm_machine *machine, struct vm_table *dead) {
+    while (dead) {
+        struct vm_table *next = dead->next_dead;
+        free_table(machine, dead);
+        dead = next;
+    }
+}
+
+/* Nobody runs in the space, so no CPU has anything of it cached. */
 void vm_table_free_root(struct vm_machine *machine, struct vm_table *root) {
-    vm_table_prune(machine, root, 0, VM_ADDRESS_END);
+    vm_tables_free(machine, vm_table_prune(machine, root, 0, VM_ADDRESS_END));
     free_table(machine, root);
+}
+
+uint64_t vm_table_end(const struct vm_table *table) {
+    return table->address + vm_table_span(table->level);
 }
 
 /* ---------------------------------------------------------------- finding */
@@ -118,7 +131,7 @@ int vm_table_ensure(struct vm_machine *machine, struct vm_table *root, uint64_t 
 
 /* Takes an empty child out of its parent. Reclaim may be emptying it, or a walker looking at it: both
  * hold the child's lock, so they have finished before it goes. */
-static void remove_if_empty(struct vm_machine *machine, struct vm_table *parent, vm_pte_slot *slot,
+static bool remove_if_empty(struct vm_machine *machine, struct vm_table *parent, vm_pte_slot *slot,
                             struct vm_table *child) {
     vm_lock(machine, &parent->lock, VM_RANK_TABLE);
     vm_lock(machine, &child->lock, VM_RANK_TABLE_SECOND);
@@ -129,13 +142,12 @@ static void remove_if_empty(struct vm_machine *machine, struct vm_table *parent,
     }
     vm_unlock(machine, &child->lock, VM_RANK_TABLE_SECOND);
     vm_unlock(machine, &parent->lock, VM_RANK_TABLE);
-    if (empty)
-        free_table(machine, child);
+    return empty;
 }
 
 /* Below `table`, lowest first. Recursion goes three deep: one call a level. */
-static void prune(struct vm_machine *machine, struct vm_table *table, uint64_t start,
-                  uint64_t end) {
+static void prune(struct vm_machine *machine, struct vm_table *table, uint64_t start, uint64_t end,
+                  struct vm_table **dead) {
     uint64_t span = vm_table_span(table->level - 1u);
     vm_pte_slot *entries = vm_table_entries(machine, table);
     for (uint64_t at = start; at < end && table->used; at = (at | (span - 1)) + 1) {
@@ -146,14 +158,20 @@ static void prune(struct vm_machine *machine, struct vm_table *table, uint64_t s
         struct vm_table *child = table_at(machine, upper);
         uint64_t child_end = (at | (span - 1)) + 1;
         if (child->level > 0)
-            prune(machine, child, at, end < child_end ? end : child_end);
-        remove_if_empty(machine, table, slot, child);
+            prune(machine, child, at, end < child_end ? end : child_end, dead);
+        if (!remove_if_empty(machine, table, slot, child))
+            continue;
+        child->next_dead = *dead;
+        *dead = child;
     }
 }
 
-void vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t start,
-                    uint64_t end) {
-    prune(machine, root, start, end);
+struct vm_table *vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t start,
+                                uint64_t end) {
+    struct vm_table *dead = NULL;
+
+    prune(machine, root, start, end, &dead);
+    return dead;
 }
 
 /* ---------------------------------------------------------------- checking */

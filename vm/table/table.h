@@ -31,12 +31,15 @@ struct vm_table {
     _Atomic uint64_t counts; /* 0: nobody can take a reference to a table */
     _Atomic uint32_t flags;  /* VM_PAGE_TABLE */
     struct vm_lock lock;     /* VM_RANK_TABLE: the entries and the counts below */
-    struct vm_space *space;  /* whose it is */
-    uint64_t address;        /* the first address it covers */
-    uint64_t companion;      /* of a leaf: the design's */
-    uint16_t present;        /* entries that are present */
-    uint16_t used;           /* entries that are not zero: present, swap, file offset */
-    uint8_t level;           /* 0: leaf .. 3: root */
+    union {
+        struct vm_space *space;     /* whose it is */
+        struct vm_table *next_dead; /* vm_table_prune() */
+    };
+    uint64_t address;   /* the first address it covers */
+    uint64_t companion; /* of a leaf: the design's */
+    uint16_t present;   /* entries that are present */
+    uint16_t used;      /* entries that are not zero: present, swap, file offset */
+    uint8_t level;      /* 0: leaf .. 3: root */
 };
 
 _Static_assert(sizeof(struct vm_table) == sizeof(struct vm_page),
@@ -86,10 +89,18 @@ bool vm_table_find(struct vm_machine *machine, struct vm_table *root, uint64_t a
 int vm_table_ensure(struct vm_machine *machine, struct vm_table *root, uint64_t address,
                     struct vm_leaf *leaf);
 
-/* Frees the tables that cover a part of [start, end) and hold nothing. => space lock held for writing,
- * and space->areas_lock, under which walkers of the reverse map find leaves */
-void vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t start,
-                    uint64_t end);
+/*
+ * Takes out the tables that cover a part of [start, end) and hold nothing, and returns them, linked.
+ * A CPU may still have the way through them cached: they are for vm_tables_free() after a flush.
+ * => space lock held for writing, and space->areas_lock, under which walkers of the reverse map find
+ * leaves
+ */
+struct vm_table *vm_table_prune(struct vm_machine *machine, struct vm_table *root, uint64_t start,
+                                uint64_t end);
+void vm_tables_free(struct vm_machine *machine, struct vm_table *dead);
+
+/* The first address behind those that the table covers. */
+uint64_t vm_table_end(const struct vm_table *table);
 
 /* `used` entries more (or less), `present` of them present. => the table's lock is held */
 static inline void vm_table_account(struct vm_table *table, int used, int present) {
