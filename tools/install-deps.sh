@@ -39,6 +39,7 @@ for purpose in "$@"; do
         needs mandoc command -v mandoc
         needs zstd command -v zstd
         needs python3 command -v python3
+        needs spin command -v spin
         ;;
     demo) needs zstd command -v zstd ;;
     format) needs clang-format-14 command -v clang-format-14 ;;
