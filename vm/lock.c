@@ -36,6 +36,7 @@ const char *vm_rank_name(enum vm_rank rank) {
         [VM_RANK_SWAP] = "swap",
         [VM_RANK_LRU] = "active and inactive lists",
         [VM_RANK_MACHINE] = "machine's lists",
+        [VM_RANK_CPU_FRAMES] = "CPU's free frames",
         [VM_RANK_ZONE] = "zone's free frames",
         [VM_RANK_CACHE] = "record cache",
     };

@@ -36,6 +36,7 @@ enum vm_rank {
     VM_RANK_SWAP,         /* swap slots and the swap cache */
     VM_RANK_LRU,          /* a zone's active and inactive lists */
     VM_RANK_MACHINE,      /* the machine's lists of spaces and objects */
+    VM_RANK_CPU_FRAMES,   /* a CPU's own free frames of a zone */
     VM_RANK_ZONE,         /* a zone's free frames */
     VM_RANK_CACHE,        /* a cache of records */
     VM_RANKS,

@@ -63,6 +63,7 @@ struct vm_machine {
     struct vm_zone *zones; /* in the order of frames; VM_RANK_ZONE, VM_RANK_LRU inside */
     unsigned node_count, zone_count;
     struct vm_cache *descriptor_cache;
+    _Atomic uint64_t shortages_begun, shortages_ended; /* calls of machine->shortage() */
     struct vm_page *zero_page; /* reads of untouched anonymous memory; never counted */
     struct vm_cache *caches;   /* all caches, newest first: VM_RANK_CACHE */
     struct vm_lock caches_lock;

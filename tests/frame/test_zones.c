@@ -195,6 +195,42 @@ static void a_single_node_is_woken_for_itself(void **state) {
     rig_destroy(rig);
 }
 
+/* ---------------------------------------------------------------- other CPUs' frames */
+
+/* What lies on one CPU's lists is there for the others before they are refused. */
+static void frames_on_other_lists_are_found(void **state) {
+    (void)state;
+    struct rig *rig =
+        rig_create_shaped((struct rig_shape){ .frames = FRAMES, .cpus = 3, .nodes = 1 });
+    struct vm_machine *machine = rig->machine;
+    struct vm_page *pages[20], *tables[10];
+
+    posix_cpu_set(1);
+    for (int i = 0; i < 20; i++)
+        pages[i] = vm_frame_alloc(machine, VM_FRAME_AS_IS);
+    for (int i = 0; i < 10; i++)
+        tables[i] = vm_frame_alloc_table(machine);
+    posix_cpu_set(0);
+    while (vm_frame_alloc(machine, VM_FRAME_AS_IS)) {
+    }
+    assert_int_equal(vm_frames_free(machine), 0);
+    posix_cpu_set(1);
+    vm_page_put(machine, pages[0]);
+    posix_cpu_set(2);
+    for (int i = 0; i < 10; i++)
+        vm_frame_free_table(machine, tables[i]);
+    vm_page_put(machine, pages[1]);
+    assert_int_equal(vm_frames_free(machine), 12);
+    posix_cpu_set(0);
+    for (int i = 0; i < 6; i++) {
+        assert_non_null(vm_frame_alloc(machine, VM_FRAME_COLD));
+        assert_non_null(vm_frame_alloc_table(machine));
+    }
+    assert_null(vm_frame_alloc(machine, VM_FRAME_AS_IS));
+    assert_int_equal(vm_frames_check(machine), 0);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes_share_the_frames),
@@ -204,6 +240,7 @@ int main(void) {
         cmocka_unit_test(low_memory_is_for_tables),
         cmocka_unit_test(nodes_are_woken_once_when_all_are_low),
         cmocka_unit_test(a_single_node_is_woken_for_itself),
+        cmocka_unit_test(frames_on_other_lists_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ struct vm_lru {
     _Atomic uint64_t pages; /* changed under the lock, read by anyone */
 };
 
-/* A CPU's own free frames of a zone, linked through next and previous; touched by that CPU only.
+/* A CPU's own free frames of a zone, linked through next and previous.
  * Taken and freed at the head, refilled and drained at the tail.
  * hot: caches still hold them; cold: for frames nobody will read soon; tables: all zero. */
 struct vm_hot_list {
@@ -64,7 +64,8 @@ struct vm_zone {
     _Atomic uint32_t last_priority;  /* that the last reclaim came down to */
     _Atomic uint32_t refill;         /* a fraction of an active page, due to be looked at */
 
-    struct {
+    struct vm_zone_cpu {
+        struct vm_lock lock; /* VM_RANK_CPU_FRAMES; others take it when the zone has run out */
         struct vm_hot_list hot, cold, tables;
     } cpu[VM_CPUS_MAX];
 };

@@ -11,13 +11,16 @@
  * Zones are tried in the order of the node's list: first for one above its low watermark; if there
  * is none the nodes' reclaim threads are woken, and min will do. Who finds all at min asks for
  * reclaim first. Reclaim allocates, too: for that, and when nothing could be freed, frames go down to
- * the last one. A CPU whose zone has nothing left gives its own lists back and looks again, so a
- * machine of 64 frames uses all 64.
+ * the last one. Who finds a zone empty gives all CPUs' lists of it back and looks again, so a
+ * machine of 64 frames uses all 64. That is what a CPU's lists have a lock for, which nobody else
+ * wants otherwise.
  */
 #include "vm/frame/zone.h"
 #include "vm/memory.h"
 
 #define SPARE_TABLES_MOST 64
+#define IN_VAIN_MOST      8
+#define TURNS_TO_WAIT     10000
 
 /* ---------------------------------------------------------------- one list */
 
@@ -86,7 +89,19 @@ static unsigned order_within(uint32_t n) {
     return order;
 }
 
-/* Whole blocks where there are any: the frames of one are listed without splitting it. */
+/* A machine of one CPU has nothing to lock, but keeps to the order where that is checked. */
+static inline void lock_lists(struct vm_machine *machine, struct vm_zone_cpu *lists) {
+    if (machine->smp || VM_DEBUG >= 2)
+        vm_lock(machine, &lists->lock, VM_RANK_CPU_FRAMES);
+}
+
+static inline void unlock_lists(struct vm_machine *machine, struct vm_zone_cpu *lists) {
+    if (machine->smp || VM_DEBUG >= 2)
+        vm_unlock(machine, &lists->lock, VM_RANK_CPU_FRAMES);
+}
+
+/* Whole blocks where there are any: the frames of one are listed without splitting it.
+ * => lists locked, as for all of these */
 static void refill(struct vm_machine *machine, struct vm_zone *zone, struct vm_hot_list *list) {
     vm_lock(machine, &zone->lock, VM_RANK_ZONE);
     for (uint32_t wanted = list->batch; wanted;) {
@@ -111,16 +126,20 @@ static void drain(struct vm_machine *machine, struct vm_zone *zone, struct vm_ho
     vm_unlock(machine, &zone->lock, VM_RANK_ZONE);
 }
 
-static void drain_cpu(struct vm_machine *machine, struct vm_zone *zone, unsigned cpu) {
-    drain(machine, zone, &zone->cpu[cpu].hot, UINT32_MAX);
-    drain(machine, zone, &zone->cpu[cpu].cold, UINT32_MAX);
-    drain(machine, zone, &zone->cpu[cpu].tables, UINT32_MAX);
+static void drain_zone(struct vm_machine *machine, struct vm_zone *zone) {
+    for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++) {
+        struct vm_zone_cpu *lists = &zone->cpu[cpu];
+        lock_lists(machine, lists);
+        drain(machine, zone, &lists->hot, UINT32_MAX);
+        drain(machine, zone, &lists->cold, UINT32_MAX);
+        drain(machine, zone, &lists->tables, UINT32_MAX);
+        unlock_lists(machine, lists);
+    }
 }
 
 void vm_frames_drain(struct vm_machine *machine) {
     for (unsigned z = 0; z < machine->zone_count; z++)
-        for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
-            drain_cpu(machine, &machine->zones[z], cpu);
+        drain_zone(machine, &machine->zones[z]);
 }
 
 /* ---------------------------------------------------------------- counting */
@@ -161,11 +180,20 @@ static inline void note_peaks(struct vm_machine *machine) {
 
 enum purpose { DATA, COLD_DATA, TABLE };
 
+/* A table comes cleared if *cleared is true. */
 static inline struct vm_page *take_listed(struct vm_machine *machine, struct vm_zone *zone,
-                                          struct vm_hot_list *list) {
-    if (list->count <= list->low)
+                                          unsigned cpu, enum purpose purpose, bool *cleared) {
+    struct vm_zone_cpu *lists = &zone->cpu[cpu];
+    struct vm_hot_list *list = purpose == COLD_DATA ? &lists->cold : &lists->hot;
+    lock_lists(machine, lists);
+    *cleared = purpose == TABLE && lists->tables.count;
+    if (*cleared)
+        list = &lists->tables;
+    else if (list->count <= list->low)
         refill(machine, zone, list);
-    return list->count ? pop_head(machine, list) : NULL;
+    struct vm_page *page = list->count ? pop_head(machine, list) : NULL;
+    unlock_lists(machine, lists);
+    return page;
 }
 
 /* On a metadata-only machine only tables have contents, and they leave zeroes behind. */
@@ -177,15 +205,13 @@ static void clear_table(struct vm_machine *machine, const struct vm_page *page) 
 
 static inline struct vm_page *take_from_zone(struct vm_machine *machine, struct vm_zone *zone,
                                              unsigned cpu, enum purpose purpose) {
-    if (purpose == TABLE && zone->cpu[cpu].tables.count)
-        return pop_head(machine, &zone->cpu[cpu].tables);
-    struct vm_hot_list *list = purpose == COLD_DATA ? &zone->cpu[cpu].cold : &zone->cpu[cpu].hot;
-    struct vm_page *page = take_listed(machine, zone, list);
+    bool cleared;
+    struct vm_page *page = take_listed(machine, zone, cpu, purpose, &cleared);
     if (!page) {
-        drain_cpu(machine, zone, cpu);
-        page = take_listed(machine, zone, list);
+        drain_zone(machine, zone);
+        page = take_listed(machine, zone, cpu, purpose, &cleared);
     }
-    if (page && purpose == TABLE)
+    if (page && purpose == TABLE && !cleared)
         clear_table(machine, page);
     return page;
 }
@@ -228,26 +254,46 @@ static void wake_nodes(struct vm_machine *machine, const struct vm_zonelist *zon
         wake_reclaim(machine, zones->zones[i]->node);
 }
 
-/* 0 also when this CPU is freeing frames already. */
-static uint64_t ask_for_frames(struct vm_machine *machine, const struct vm_zonelist *zones) {
+/* 0 also when this CPU is freeing frames already. *alone: no other CPU was freeing some meanwhile,
+ * and had pages in hand that we then did not find. */
+static uint64_t ask_for_frames(struct vm_machine *machine, const struct vm_zonelist *zones,
+                               bool *alone) {
     struct vm_cpu *cpu = vm_this_cpu(machine);
+    *alone = true;
     if (!machine->shortage || cpu->in_shortage)
         return 0;
+    uint64_t ended = load(&machine->shortages_ended);
+    uint64_t begun = vm_fetch_add(machine, &machine->shortages_begun, 1);
     cpu->in_shortage = true;
     uint64_t freed =
         machine->shortage(machine, zones, zones->zones[0]->cpu[vm_cpu_number(machine)].hot.batch);
     cpu->in_shortage = false;
+    *alone = begun == ended && load(&machine->shortages_begun) == begun + 1;
+    vm_fetch_add(machine, &machine->shortages_ended, 1);
     return freed;
 }
 
-/* Other CPUs may take what was freed for us, so it may need several turns while there is progress. */
+static void let_others_end(struct vm_machine *machine) {
+    for (unsigned turn = 0; turn < TURNS_TO_WAIT; turn++) {
+        if (load(&machine->shortages_begun) == load(&machine->shortages_ended))
+            return;
+        machine->port->relax(machine->port);
+    }
+}
+
+/* Other CPUs may take what was freed for us, so it may need several turns while there is progress.
+ * In vain counts only what nobody disturbed: two who reclaim hide pages from each other. Reclaim only
+ * tries for what we may hold, so those we wait for do not wait for us. */
 static struct vm_page *take_scarce(struct vm_machine *machine, const struct vm_zonelist *zones,
                                    enum purpose purpose) {
-    for (;;) {
-        uint64_t freed = ask_for_frames(machine, zones);
+    for (unsigned in_vain = 0;;) {
+        bool alone;
+        uint64_t freed = ask_for_frames(machine, zones, &alone);
         struct vm_page *page = take(machine, zones, purpose, VM_WATERMARK_NONE);
-        if (page || !freed)
+        if (page || (!freed && (alone || ++in_vain == IN_VAIN_MOST)))
             return page;
+        if (!freed)
+            let_others_end(machine);
     }
 }
 
@@ -304,7 +350,7 @@ struct vm_page *vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
     return begin_life(machine, take_above_min(machine, zones, purpose_of(want)), want);
 }
 
-/* => the zone's free_frames has counted it: else a CPU that takes it from the zone could get below 0 */
+/* => lists locked, and the zone's free_frames has counted it: else a CPU that takes it from the zone could get below 0 */
 static inline void put_listed(struct vm_machine *machine, struct vm_zone *zone,
                               struct vm_hot_list *list, struct vm_page *page) {
     push_head(machine, list, page, (uint32_t)vm_page_frame(machine, page));
@@ -325,16 +371,19 @@ static inline void check_unused(struct vm_machine *machine, const struct vm_page
 static void free_frames_of_zone(struct vm_machine *machine, struct vm_zone *zone,
                                 struct vm_page *const *pages, unsigned n) {
     unsigned cpu = vm_cpu_number(machine);
-    struct vm_hot_list *list =
-        machine->cpus[cpu].in_shortage ? &zone->cpu[cpu].cold : &zone->cpu[cpu].hot;
+    struct vm_zone_cpu *lists = &zone->cpu[cpu];
+    struct vm_hot_list *list = machine->cpus[cpu].in_shortage ? &lists->cold : &lists->hot;
 
-    vm_fetch_add(machine, &zone->free_frames, n);
     for (unsigned i = 0; i < n; i++) {
         check_unused(machine, pages[i]);
         pages[i]->owner = NULL;
         pages[i]->index = 0;
-        put_listed(machine, zone, list, pages[i]);
     }
+    vm_fetch_add(machine, &zone->free_frames, n);
+    lock_lists(machine, lists);
+    for (unsigned i = 0; i < n; i++)
+        put_listed(machine, zone, list, pages[i]);
+    unlock_lists(machine, lists);
 }
 
 void vm_frame_free(struct vm_machine *machine, struct vm_page *page) {
@@ -407,5 +456,8 @@ void vm_frame_free_table(struct vm_machine *machine, struct vm_page *page) {
     page->rmap = 0;
     vm_sum_subtract(machine, &machine->tables, 1);
     vm_fetch_add(machine, &zone->free_frames, 1);
-    put_listed(machine, zone, &zone->cpu[vm_cpu_number(machine)].tables, page);
+    struct vm_zone_cpu *lists = &zone->cpu[vm_cpu_number(machine)];
+    lock_lists(machine, lists);
+    put_listed(machine, zone, &lists->tables, page);
+    unlock_lists(machine, lists);
 }
