@@ -42,7 +42,7 @@ section() {
     rm -f "$results.part"
 }
 
-for name in fork touch map reclaim quality rmap designs records; do
+for name in fork touch map reclaim quality scale lines rmap designs records; do
     [ -x "$build/bench/bench-$name" ] || {
         echo "objrmap: there is no $build/bench/bench-$name: build it first, with \`make bench\`" >&2
         exit 1
@@ -53,6 +53,8 @@ section "fork, exit, munmap: ns per page" "$build/bench/bench-fork" $json $large
 section "touches and faults: ns per page" "$build/bench/bench-touch" $json $large
 section "mapping calls: ns" "$build/bench/bench-map" $json
 section "reclaim from many processes: ns" "$build/bench/bench-reclaim" $json $large
+section "threads: operations a second" "$build/bench/bench-scale" $json
+section "many CPUs: lines that move" "$build/bench/bench-lines" $json
 section "who maps this page?" "$build/bench/bench-rmap" $json
 section "who maps this page? in instructions" "$here/instructions.sh" $json "$build"
 section "what designs pay for" "$build/bench/bench-designs" $json
