@@ -13,6 +13,8 @@
 #define DEFAULT_AREA_LIMIT   65530
 #define DEFAULT_STACK_LIMIT  (UINT64_C(8) << 20)
 #define DEFAULT_FAULT_AROUND 16
+#define DEFAULT_READAHEAD    8
+#define READAHEAD_MAX        64
 #define DEFAULT_SWAPPINESS   60
 #define FRAMES_MIN           64
 #define NODE_FRAMES_MIN      32
@@ -51,7 +53,7 @@ static const struct {
 /* NULL if the configuration is sound, else what is wrong with it. */
 static const char *config_fault(const struct vm_machine_config *config) {
     const struct vm_port *port = config->port;
-    unsigned around = config->fault_around;
+    unsigned around = config->fault_around, ahead = config->swap_readahead;
 
     if (!port || !port->allocate || !port->release || !port->frames_reserve ||
         !port->frames_release || !port->clock_ns || !port->panic)
@@ -78,6 +80,8 @@ static const char *config_fault(const struct vm_machine_config *config) {
         return "swap: the backing must read and write";
     if (around & (around - 1) || around > VM_FAULT_AROUND_MAX)
         return "fault_around: a power of two, at most 64";
+    if (ahead & (ahead - 1) || ahead > READAHEAD_MAX)
+        return "swap_readahead: a power of two, at most 64";
     if (!vm_design_named(config->design ? config->design : DEFAULT_DESIGN))
         return "design: no such design";
     if (config->chain_lock != VM_CHAIN_LOCK_PAGE && !design_has_chains(config))
@@ -110,6 +114,8 @@ static void fill_in_defaults(struct vm_machine_config *config) {
         config->lock_limit = UINT64_MAX;
     if (!config->stack_limit)
         config->stack_limit = DEFAULT_STACK_LIMIT;
+    if (!config->swap_readahead)
+        config->swap_readahead = DEFAULT_READAHEAD;
     if (!config->fault_around)
         config->fault_around = DEFAULT_FAULT_AROUND;
     if (!config->swap)

@@ -43,7 +43,9 @@ struct vm_stats {
         uint64_t direct; /* runs by calls that found no frame above the minimum */
         uint64_t node;   /* runs of vm_reclaim_node() */
         uint64_t runs, scanned, activated, unmapped, swapped_out, written, swapped_in, freed, ns;
-        uint64_t swept; /* entries looked at one after the other, for want of a reverse map */
+        uint64_t read_ahead,
+            read_ahead_hits; /* of those swapped in: for who might want them; and did */
+        uint64_t swept;      /* entries looked at one after the other, for want of a reverse map */
         uint64_t
             nonlinear_unmapped; /* of those unmapped: in nonlinear areas, whosever turn it was */
     } reclaim;

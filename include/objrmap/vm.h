@@ -103,8 +103,11 @@ struct vm_machine_config {
     uint64_t address_limit; /* mapped bytes in one space; 0 means no limit */
     uint64_t lock_limit;    /* mlocked bytes in one space; 0 means no limit */
     uint64_t stack_limit;   /* bytes that a VM_MAP_GROWSDOWN area may reach; 0 means 8 MiB */
-    unsigned fault_around;  /* pages, a power of two up to 64; 0 means 16; 1 means off */
-    bool lock_stats;        /* count for vm_lock_each(); locks are then taken on one CPU, too */
+    unsigned
+        swap_readahead;    /* slots read with the one wanted, a power of two up to 64; 0 means 8; 1
+                                means off */
+    unsigned fault_around; /* pages, a power of two up to 64; 0 means 16; 1 means off */
+    bool lock_stats;       /* count for vm_lock_each(); locks are then taken on one CPU, too */
 };
 
 /* => VM_EINVAL names a bad field through *why when `why` is not NULL. */

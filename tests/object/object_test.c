@@ -432,6 +432,31 @@ static void shared_memory_goes_to_swap_and_back(void **state) {
     rig_destroy(rig);
 }
 
+/* The others of the window wait in the swap cache, from where the object's page is filled. */
+static void shared_memory_is_read_ahead(void **state) {
+    (void)state;
+    struct rig *rig =
+        rig_create((struct rig_plan){ .frames = 256, .swap_pages = 64, .cpus = 1, .readahead = 4 });
+    struct vm_object *object = make_shm(rig, 16 * VM_PAGE_SIZE);
+
+    for (uint64_t i = 0; i < 8; i++)
+        dirty(rig, object, i, 'a' + (char)i);
+    for (uint64_t i = 0; i < 8; i++)
+        assert_int_equal(evict(rig, object, i), VM_OK);
+    for (uint64_t i = 0; i < 8; i++) {
+        assert_true(reads_as(rig, object, i, 0, VM_PAGE_SIZE, 'a' + (char)i));
+        assert_int_equal(vm_object_check(object), 0);
+        assert_int_equal(vm_swap_check(rig->machine, 7 - i), 0);
+    }
+    assert_int_equal(rig->machine->cpus[0].counts.reclaim.read_ahead, 6);
+    assert_int_equal(rig->machine->cpus[0].counts.reclaim.read_ahead_hits, 6);
+    assert_int_equal(rig->machine->cpus[0].counts.reclaim.swapped_in, 8);
+    assert_int_equal(vm_swap_used(rig->machine), 0);
+    assert_int_equal(rig_frames_used(rig), 9);
+    vm_object_put(object);
+    rig_destroy(rig);
+}
+
 static void swap_that_fails_loses_nothing(void **state) {
     (void)state;
     struct rig *rig = small_rig();
@@ -645,6 +670,7 @@ int main(void) {
         cmocka_unit_test(a_failed_write_is_remembered),
         cmocka_unit_test(a_removed_page_is_read_again),
         cmocka_unit_test(shared_memory_goes_to_swap_and_back),
+        cmocka_unit_test(shared_memory_is_read_ahead),
         cmocka_unit_test(swap_that_fails_loses_nothing),
         cmocka_unit_test(a_cut_file_ends_where_it_was_cut),
         cmocka_unit_test(cut_shared_memory_is_zero_when_it_grows),

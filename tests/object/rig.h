@@ -57,6 +57,7 @@ struct rig_plan {
     uint64_t swap_pages;
     unsigned cpus;
     enum vm_contents contents;
+    unsigned readahead; /* 0: none */
 };
 
 static inline struct rig *rig_create(struct rig_plan plan) {
@@ -81,6 +82,7 @@ static inline struct rig *rig_create(struct rig_plan plan) {
     machine->config.contents = plan.contents;
     machine->config.cpus = plan.cpus;
     machine->config.swap_pages = plan.swap_pages;
+    machine->config.swap_readahead = plan.readahead ? plan.readahead : 1;
     machine->config.swap = plan.swap_pages ? &rig->swap.backing : NULL;
     machine->smp = plan.cpus > 1;
     machine->index_kind = vm_index_kind_named(NULL);

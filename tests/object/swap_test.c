@@ -279,6 +279,150 @@ static void without_memory_old_chunks_are_filled(void **state) {
     rig_destroy(rig);
 }
 
+/* ---------------------------------------------------------------- clusters and windows */
+
+static void cpus_take_slots_in_clusters_of_their_own(void **state) {
+    (void)state;
+    enum { CLUSTER = 256, SLOTS = 3 * CLUSTER + 10 };
+    struct rig *rig =
+        rig_create((struct rig_plan){ .frames = 2048, .swap_pages = SLOTS, .cpus = 2 });
+    struct vm_page *page = new_page(rig, 'x');
+
+    for (uint32_t i = 1; i <= CLUSTER; i++)
+        for (unsigned cpu = 0; cpu < 2; cpu++) {
+            posix_cpu_set(cpu);
+            assert_int_equal(swapped_out(rig, 'x', 1), cpu * CLUSTER + i);
+        }
+    posix_cpu_set(1);
+    for (uint32_t i = 1; i <= CLUSTER + 10; i++) /* one cluster more, and what is left */
+        assert_int_equal(swapped_out(rig, 'x', 1), 2 * CLUSTER + i);
+    assert_int_equal(vm_swap_cache_add(rig->machine, page), VM_ENOMEM);
+    vm_swap_free(rig->machine, 5);
+    vm_swap_free(rig->machine, 3 * CLUSTER);
+    posix_cpu_set(0);
+    assert_int_equal(swapped_out(rig, 'x', 1) + swapped_out(rig, 'x', 1), 3 * CLUSTER + 5);
+    assert_int_equal(vm_swap_check(rig->machine, SLOTS), 0);
+    for (uint32_t i = 1; i <= SLOTS; i++)
+        vm_swap_free(rig->machine, i);
+    assert_int_equal(swap_records(rig), 1); /* no CPU's chunk is kept when all slots are free */
+    rig_unlock_and_put(rig, page);
+    rig_destroy(rig);
+}
+
+static struct rig *rig_that_reads_ahead(uint64_t frames) {
+    struct rig *rig = rig_create(
+        (struct rig_plan){ .frames = frames, .swap_pages = 64, .cpus = 1, .readahead = 8 });
+    for (uint32_t slot = 1; slot <= 20; slot++)
+        assert_int_equal(swapped_out(rig, 'a' + (int)slot, 1), slot);
+    failing_plan_set(&rig->swap.read, FAIL_NEVER, 0);
+    return rig;
+}
+
+static bool is_cached(struct rig *rig, uint32_t slot) {
+    struct vm_page *page = vm_swap_cache_find(rig->machine, slot);
+    if (page)
+        vm_page_put(rig->machine, page);
+    return page != NULL;
+}
+
+/* Brings the slot in as a fault does, and maps it. */
+static struct vm_page *fault_in(struct rig *rig, uint32_t slot) {
+    struct vm_page *page;
+    assert_int_equal(vm_swap_in_for_fault(rig->machine, slot, &page), VM_OK);
+    assert_true(rig_page_is(rig, page, 0, VM_PAGE_SIZE, 'a' + (int)slot));
+    rig_map(rig, page);
+    vm_swap_free(rig->machine, slot);
+    rig_unlock_and_put(rig, page);
+    return page;
+}
+
+static void fault_out(struct rig *rig, struct vm_page *page) {
+    vm_page_get(rig->machine, page);
+    rig_unmap(rig, page);
+    vm_swap_page_put(rig->machine, page);
+}
+
+static void free_slots(struct rig *rig) {
+    for (uint32_t slot = 1; slot <= 20; slot++)
+        if (vm_swap_count(rig->machine, slot))
+            vm_swap_free(rig->machine, slot);
+}
+
+static uint64_t reads(struct rig *rig) {
+    return atomic_load(&rig->swap.read.calls);
+}
+
+static void neighbours_are_read_ahead(void **state) {
+    (void)state;
+    struct rig *rig = rig_that_reads_ahead(2048);
+    const struct vm_stats *counts = &rig->machine->cpus[0].counts;
+
+    vm_swap_free(rig->machine, 14);
+    struct vm_page *first = fault_in(rig, 12);
+    for (uint32_t slot = 1; slot <= 20; slot++)
+        assert_int_equal(is_cached(rig, slot), slot >= 9 && slot <= 16 && slot != 14);
+    assert_int_equal(reads(rig), 7);
+    assert_int_equal(counts->reclaim.swapped_in, 7);
+    assert_int_equal(counts->reclaim.read_ahead, 6);
+    assert_int_equal(counts->reclaim.read_ahead_hits, 0);
+    assert_int_equal(vm_swap_check(rig->machine, 18), 0);
+
+    struct vm_page *second = fault_in(rig, 13);
+    assert_int_equal(reads(rig), 7);
+    assert_int_equal(counts->reclaim.read_ahead_hits, 1);
+    struct vm_page *last = fault_in(rig, 20); /* the window ends where slots in use end */
+    assert_int_equal(reads(rig), 11);
+
+    fault_out(rig, first);
+    fault_out(rig, second);
+    fault_out(rig, last);
+    free_slots(rig); /* what waits for nobody goes with its slot */
+    assert_int_equal(vm_swap_used(rig->machine), 0);
+    assert_int_equal(counts->memory.anonymous, 0);
+    assert_int_equal(rig_frames_used(rig), 1);
+    rig_destroy(rig);
+}
+
+/* Whoever wants the page that could not be read ahead tries again, and is told. */
+static void a_failed_read_ahead_is_silent(void **state) {
+    (void)state;
+    struct rig *rig = rig_that_reads_ahead(2048);
+    struct vm_page *page;
+
+    failing_plan_set(&rig->swap.read, FAIL_FROM_THERE_ON, 1);
+    struct vm_page *first = fault_in(rig, 1);
+    for (uint32_t slot = 2; slot <= 8; slot++)
+        assert_false(is_cached(rig, slot));
+    assert_int_equal(vm_swap_in_for_fault(rig->machine, 2, &page), VM_SIGBUS);
+    failing_plan_set(&rig->swap.read, FAIL_NEVER, 0);
+    struct vm_page *second = fault_in(rig, 2);
+    assert_true(is_cached(rig, 3));
+    fault_out(rig, first);
+    fault_out(rig, second);
+    free_slots(rig);
+    assert_int_equal(rig_frames_used(rig), 1);
+    rig_destroy(rig);
+}
+
+static void nothing_is_read_ahead_when_frames_are_short(void **state) {
+    (void)state;
+    struct rig *rig = rig_that_reads_ahead(64);
+    struct vm_page *pages[64], *page;
+    unsigned n = 0;
+
+    while ((page = vm_frame_alloc_spare(rig->machine, VM_FRAME_AS_IS)))
+        pages[n++] = page;
+    assert_true(vm_frames_free(rig->machine) > 0); /* there is still a frame for the fault */
+    struct vm_page *first = fault_in(rig, 1);
+    assert_int_equal(reads(rig), 1);
+    assert_false(is_cached(rig, 2));
+    while (n)
+        vm_page_put(rig->machine, pages[--n]);
+    fault_out(rig, first);
+    free_slots(rig);
+    rig_destroy(rig);
+}
+
 static void a_machine_may_have_no_swap(void **state) {
     (void)state;
     struct rig *rig = rig_with_swap(0);
@@ -405,6 +549,10 @@ int main(void) {
         cmocka_unit_test(all_slots_can_be_used),
         cmocka_unit_test(counts_cost_memory_for_swap_in_use_only),
         cmocka_unit_test(without_memory_old_chunks_are_filled),
+        cmocka_unit_test(cpus_take_slots_in_clusters_of_their_own),
+        cmocka_unit_test(neighbours_are_read_ahead),
+        cmocka_unit_test(a_failed_read_ahead_is_silent),
+        cmocka_unit_test(nothing_is_read_ahead_when_frames_are_short),
         cmocka_unit_test(a_machine_may_have_no_swap),
         cmocka_unit_test(init_fails_whole),
         cmocka_unit_test(counts_agree_after_anything),

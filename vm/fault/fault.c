@@ -365,7 +365,7 @@ static int swap_in(struct fault *f) {
     if (!error)
         error = vm_rmap_reserve(machine, &reserve, 1);
     if (!error)
-        error = vm_swap_in(machine, slot, &page);
+        error = vm_swap_in_for_fault(machine, slot, &page);
     if (error) {
         vm_rmap_unreserve(machine, &reserve);
         return error == VM_EAGAIN ? VM_OK : error; /* the slot has gone, so the entry has changed */

@@ -109,6 +109,9 @@ enum vm_frame_want {
  */
 struct vm_page *vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want want);
 
+/* The same, but reclaims nothing: NULL when there is none to spare above the minimum. */
+struct vm_page *vm_frame_alloc_spare(struct vm_machine *machine, enum vm_frame_want want);
+
 /* The same of this node alone. Reclaims nothing: NULL when the node is down to its minimum. */
 struct vm_page *vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
                                   enum vm_frame_want want);

@@ -343,6 +343,11 @@ struct vm_page *vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want wa
     return begin_life(machine, take_frame(machine, zones, purpose_of(want)), want);
 }
 
+struct vm_page *vm_frame_alloc_spare(struct vm_machine *machine, enum vm_frame_want want) {
+    const struct vm_zonelist *zones = &this_node(machine)->data;
+    return begin_life(machine, take_above_min(machine, zones, purpose_of(want)), want);
+}
+
 struct vm_page *vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
                                   enum vm_frame_want want) {
     VM_ASSERT(machine, node < machine->node_count);

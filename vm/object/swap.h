@@ -58,7 +58,12 @@ struct vm_page *vm_swap_cache_find(struct vm_machine *machine, uint32_t slot);
  */
 int vm_swap_in(struct vm_machine *machine, uint32_t slot, struct vm_page **page);
 
-/* Fills the page from a slot that is not in the swap cache. => page locked, VM_EIO */
+/* The same. If the slot is read, so are those of its window (config.swap_readahead) that are in use, as
+ * long as there are frames to spare; their pages wait in the cache, and reads that fail are not told. */
+int vm_swap_in_for_fault(struct vm_machine *machine, uint32_t slot, struct vm_page **page);
+
+/* Fills a page of shared memory, which is not in the swap cache and will not be, with the slot's
+ * contents; and reads others ahead as for a fault. => page locked, VM_EIO */
 int vm_swap_read(struct vm_machine *machine, uint32_t slot, struct vm_page *page);
 
 /* Writes the page to its slot; clean afterwards. => page locked, in the swap cache. VM_EIO: stays dirty */

@@ -186,6 +186,12 @@ static int migrate(struct migration *m) {
     return error;
 }
 
+/* Somebody who looks at frames by their numbers may have it for a moment; he waits for nobody. */
+static void lock_new_page(struct migration *m) {
+    while (!vm_page_trylock(m->machine, m->to))
+        m->machine->port->relax(m->machine->port);
+}
+
 /* What others have let go of meanwhile is freed. */
 static int migrate_isolated(struct vm_machine *machine, struct vm_page *page, unsigned node) {
     struct migration m = { .machine = machine, .cpu = vm_cpu_number(machine), .from = page };
@@ -196,7 +202,7 @@ static int migrate_isolated(struct vm_machine *machine, struct vm_page *page, un
         return VM_OOM;
     }
     vm_page_lock(machine, page);
-    vm_page_trylock(machine, m.to); /* succeeds: nobody else knows the page */
+    lock_new_page(&m);
     int error = migrate(&m);
     vm_lru_put_back(machine, error ? m.from : m.to);
     vm_page_unlock(machine, m.to);
