@@ -37,10 +37,11 @@ static int area_prepare(struct vm_area *area) {
     return count_call(area)->original->area_prepare(area);
 }
 
-static int reserve(struct vm_machine *machine, struct vm_reserve *set_aside, unsigned mappings) {
+static int reserve(struct vm_machine *machine, struct vm_reserve *set_aside,
+                   enum vm_reserve_for what, unsigned mappings) {
     struct told *told = told_of(machine);
     told->counts.calls++;
-    return told->original->reserve(machine, set_aside, mappings);
+    return told->original->reserve(machine, set_aside, what, mappings);
 }
 
 static void born(struct vm_area *area, struct vm_page *page, enum vm_birth birth) {

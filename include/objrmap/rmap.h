@@ -99,7 +99,8 @@ struct vm_design_info {
     size_t space_bytes;
     size_t table_bytes; /* for each leaf table, whatever it maps */
     bool chains; /* it lists the entries of each page: chain_lock may be VM_CHAIN_LOCK_GLOBAL */
-    bool object_chains;       /* ... of objects' pages, too: nonlinear may be VM_NONLINEAR_CHAIN */
+    bool object_chains;       /* ... of objects' pages too, if only of those that are out of line:
+                                 nonlinear may be VM_NONLINEAR_CHAIN */
     const char *mapping_cost; /* in words: what one more mapping of a page costs */
 };
 

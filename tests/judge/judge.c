@@ -49,6 +49,7 @@ struct options {
     bool all, print;
     const char *design, *play, *save, *folder;
     const char *designs[DESIGNS_MOST];
+    bool chains_objects[DESIGNS_MOST];
     unsigned design_count;
 };
 
@@ -105,8 +106,10 @@ static bool takes_text(const char *argument, struct options *options) {
 static void add_design(const struct vm_design_info *design, void *context) {
     struct options *options = context;
     if (options->design_count < DESIGNS_MOST &&
-        (!options->design || strcmp(options->design, design->name) == 0))
+        (!options->design || strcmp(options->design, design->name) == 0)) {
+        options->chains_objects[options->design_count] = design->object_chains;
         options->designs[options->design_count++] = design->name;
+    }
 }
 
 static bool parse_options(int argc, char **argv, struct options *options) {
@@ -130,15 +133,20 @@ static bool parse_options(int argc, char **argv, struct options *options) {
 
 /* ---------------------------------------------------------------- numbered programs */
 
-/* Designs in turn; each with both kinds of fork, under three answers to nonlinear areas. */
+/* Designs in turn; each with both kinds of fork, under every answer to nonlinear areas it has. */
 static struct library_kind kind_of(const struct options *options, uint64_t number) {
-    static const enum vm_nonlinear answers[] = { VM_NONLINEAR_EMULATE, VM_NONLINEAR_EMULATE,
+    static const enum vm_nonlinear answers[] = { VM_NONLINEAR_EMULATE, VM_NONLINEAR_CHAIN,
                                                  VM_NONLINEAR_DRACONIAN, VM_NONLINEAR_CLUSTER };
     uint64_t turn = number / options->design_count;
+    unsigned design = (unsigned)(number % options->design_count);
+    enum vm_nonlinear answer = answers[turn / 2 % 4];
+
+    if (answer == VM_NONLINEAR_CHAIN && !options->chains_objects[design])
+        answer = VM_NONLINEAR_EMULATE;
     return (struct library_kind){
-        .design = options->designs[number % options->design_count],
+        .design = options->designs[design],
         .fork_copy = turn % 2 ? VM_FORK_EAGER : VM_FORK_LAZY,
-        .nonlinear = answers[turn / 2 % 4],
+        .nonlinear = answer,
         .frames = FRAMES,
     };
 }

@@ -14,7 +14,7 @@ for trace in "$traces"/nonlinear*.vmt; do
     for design in anon-vma anonmm objrmap-partial pte-chain shadow virtual-scan; do
         for answer in emulate draconian cluster chain; do
             case $design-$answer in
-            pte-chain-chain | shadow-chain) ;;
+            pte-chain-chain | shadow-chain | objrmap-partial-chain) ;;
             *-chain)
                 if "$objrmap" replay "$trace" --design $design --nonlinear chain 2>"$work/err" ||
                     ! grep -q "$design does not list" "$work/err"; then

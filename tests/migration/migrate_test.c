@@ -366,7 +366,8 @@ static void no_records(struct stage *stage) {
     }
     struct vm_page *page = page_at(space, AT);
     vm_pte bits = bits_at(space, AT);
-    bool needs_records = vm_design_named(stage->design)->reserve != NULL;
+    const struct vm_design *design = vm_design_named(stage->design);
+    bool needs_records = design->reserve && !design->finds_objects_by_area;
     failing_plan_set(&stage->port.allocate, FAIL_FROM_THERE_ON, 0);
     int error = try_to_migrate(space, AT);
     failing_plan_set(&stage->port.allocate, FAIL_NEVER, 0);

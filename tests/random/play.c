@@ -248,6 +248,7 @@ static void play_step(struct play_state *state, const struct random_op *op) {
         judge_step(state, op, &verdict, before);
 }
 
+/* A design that has no chains of objects' pages plays the fourth answer as cluster. */
 static enum vm_nonlinear nonlinear_for(const struct request *request) {
     enum vm_nonlinear wanted = (enum vm_nonlinear)(request->plan->nonlinear % 4);
     bool can = wanted != VM_NONLINEAR_CHAIN || request->chains_objects;

@@ -20,7 +20,7 @@ static const struct answer answers[] = {
     { "anon-vma", VM_NONLINEAR_CLUSTER },     { "objrmap-partial", VM_NONLINEAR_DRACONIAN },
     { "anonmm", VM_NONLINEAR_CLUSTER },       { "pte-chain", VM_NONLINEAR_CHAIN },
     { "pte-chain-list", VM_NONLINEAR_CHAIN }, { "shadow", VM_NONLINEAR_CHAIN },
-    { "virtual-scan", VM_NONLINEAR_CLUSTER },
+    { "virtual-scan", VM_NONLINEAR_CLUSTER }, { "objrmap-partial", VM_NONLINEAR_CHAIN },
 };
 #define ANSWERS (sizeof answers / sizeof answers[0])
 
@@ -59,7 +59,7 @@ static void check(struct scene *scene) {
 }
 
 static struct rig_cache cache(struct scene *scene, const char *name) {
-    struct rig_cache wanted = { name, 0, 0 };
+    struct rig_cache wanted = { .name = name };
     vm_cache_each(scene->machine, rig_match_cache, &wanted);
     return wanted;
 }
@@ -471,8 +471,7 @@ static void records_only_where_needed(void **state) {
 }
 
 static void chains_are_refused(void **state) {
-    static const char *const designs[] = { "anon-vma", "anonmm", "objrmap-partial",
-                                           "virtual-scan" };
+    static const char *const designs[] = { "anon-vma", "anonmm", "anon-vma-chain", "virtual-scan" };
     struct posix_port posix;
     (void)state;
     posix_port_init(&posix, 1);

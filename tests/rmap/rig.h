@@ -115,7 +115,7 @@ static inline uint64_t rig_ask(struct rig *rig, uint64_t frame, struct vm_stats 
 
 struct rig_cache {
     const char *name;
-    uint64_t live, bytes;
+    uint64_t live, bytes, peak;
 };
 
 static inline void rig_match_cache(const struct vm_cache_view *cache, void *context) {
@@ -123,11 +123,12 @@ static inline void rig_match_cache(const struct vm_cache_view *cache, void *cont
     if (strcmp(cache->name, wanted->name) == 0) {
         wanted->live = cache->live;
         wanted->bytes = cache->live_bytes;
+        wanted->peak = cache->peak_bytes;
     }
 }
 
 static inline struct rig_cache rig_cache(struct rig *rig, const char *name) {
-    struct rig_cache wanted = { name, UINT64_MAX, UINT64_MAX };
+    struct rig_cache wanted = { name, UINT64_MAX, UINT64_MAX, UINT64_MAX };
     vm_cache_each(rig->machine, rig_match_cache, &wanted);
     return wanted;
 }

@@ -211,12 +211,12 @@ static void chains_without_an_entry(void **state) {
 
     vm_rmap_remove(machine, &run);
     expect(&scene, "space 2, address 0x205000", "the design does not find the entry");
-    assert_int_equal(vm_rmap_reserve(machine, &reserve, 2), VM_OK);
+    assert_int_equal(vm_rmap_reserve(machine, &reserve, VM_RESERVE_ANY, 2), VM_OK);
     vm_rmap_add(machine, &run, &reserve);
     vm_rmap_unreserve(machine, &reserve);
     rig_verify(scene.rig);
 
-    assert_int_equal(vm_rmap_reserve(machine, &reserve, 1), VM_OK);
+    assert_int_equal(vm_rmap_reserve(machine, &reserve, VM_RESERVE_ANY, 1), VM_OK);
     vm_rmap_add(machine, &run, &reserve);
     expect(&scene, "space 2, address 0x205000", "the design shows the entry twice");
     vm_rmap_remove(machine, &run);

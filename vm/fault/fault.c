@@ -122,7 +122,7 @@ static int prepare_new_page(const struct fault *f, enum vm_frame_want want,
                             struct vm_reserve *reserve, struct vm_page **page) {
     int error = vm_rmap_prepare(f->machine, f->area);
     if (!error)
-        error = vm_rmap_reserve(f->machine, reserve, 1);
+        error = vm_rmap_reserve(f->machine, reserve, VM_RESERVE_NEW, 1);
     if (error)
         return error;
     *page = vm_frame_alloc(f->machine, want);
@@ -363,7 +363,7 @@ static int swap_in(struct fault *f) {
     uint32_t slot = vm_pte_swap_slot(f->entry);
     int error = vm_rmap_prepare(machine, f->area);
     if (!error)
-        error = vm_rmap_reserve(machine, &reserve, 1);
+        error = vm_rmap_reserve(machine, &reserve, VM_RESERVE_ANY, 1);
     if (!error)
         error = vm_swap_in_for_fault(machine, slot, &page);
     if (error) {
@@ -490,19 +490,43 @@ static void put_around(struct fault *f, struct around *around) {
     }
 }
 
+/* Pages that come out of line: the design must know before. Neighbours that their entries do not ask
+ * for now are left out. */
+static int announce_out_of_line(struct fault *f, struct around *around) {
+    int error = VM_OK;
+
+    for (unsigned i = 0; i < around->count && !error; i++) {
+        struct vm_page *page = around->pages[i];
+        uint64_t address = around->address + i * VM_PAGE_SIZE;
+        vm_pte entry = vm_pte_read(f->slot - around->here + i);
+        if (page && i != around->here && !awaits(f, address, entry, page)) {
+            vm_page_unlock(f->machine, page);
+            vm_page_put(f->machine, page);
+            around->pages[i] = NULL;
+        } else if (page && vm_area_page_index(f->area, address) != page->index) {
+            error = vm_rmap_out_of_line(f->machine, page);
+        }
+    }
+    return error;
+}
+
 /* Maps the object's page, and for reads its neighbours. => page locked, referenced */
 static int map_object_page(struct fault *f, struct vm_page *page) {
     struct around around = { .address = f->address, .count = 1, .here = 0 };
     struct vm_reserve reserve = { 0 };
+    unsigned pages = 1;
+    int error = VM_OK;
 
     if (!f->write) {
         choose_window(f, &around, page->index);
-        vm_object_pages_cached(f->area->object, page->index - around.here, around.count,
-                               around.pages);
+        pages += vm_object_pages_cached(f->area->object, page->index - around.here, around.count,
+                                        around.pages);
     }
     around.pages[around.here] = page;
-
-    int error = vm_rmap_reserve(f->machine, &reserve, around.count);
+    if (vm_area_is_nonlinear(f->area))
+        error = announce_out_of_line(f, &around);
+    if (!error)
+        error = vm_rmap_reserve(f->machine, &reserve, VM_RESERVE_OBJECT, pages);
     if (!error && lock_if_unchanged(f)) {
         if (f->write)
             vm_page_set(f->machine, page, VM_PAGE_DIRTY);

@@ -38,6 +38,7 @@ enum vm_page_flag {
     VM_PAGE_DESIGN_0 = 1u << 12,   /* the design's own */
     VM_PAGE_DESIGN_1 = 1u << 13,
     VM_PAGE_CPU_FREE = 1u << 14, /* free, on a CPU's own list */
+    VM_PAGE_DESIGN_2 = 1u << 15, /* goes along when the page moves to another frame */
 };
 
 #define VM_PAGE_FLAG_BITS 16 /* the upper half of the word is the section's number */

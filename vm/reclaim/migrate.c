@@ -103,7 +103,9 @@ static bool only_expected_references(const struct vm_page *page) {
 static int prepare(struct migration *m) {
     if (!only_expected_references(m->from))
         return VM_EAGAIN;
-    return vm_rmap_reserve(m->machine, &m->reserve, vm_page_mapcount(m->from));
+    return vm_rmap_reserve(m->machine, &m->reserve,
+                           is_object_page(m->from) ? VM_RESERVE_OBJECT : VM_RESERVE_ANY,
+                           vm_page_mapcount(m->from));
 }
 
 static void take_over_flags(struct migration *m, uint32_t flags) {
@@ -116,7 +118,7 @@ static void take_over_identity(struct migration *m) {
     vm_frame_copy(machine, m->to, m->from);
     m->to->index = m->from->index;
     take_over_flags(m, VM_PAGE_DIRTY | VM_PAGE_REFERENCED | VM_PAGE_ACTIVE | VM_PAGE_ANON |
-                           VM_PAGE_DISCARDABLE);
+                           VM_PAGE_DISCARDABLE | VM_PAGE_DESIGN_2);
     if (is_object_page(m->from))
         vm_object_page_replace(m->from->object, m->from, m->to);
     else

@@ -31,11 +31,16 @@ static enum vm_step look_at_entry(const struct vm_mapping *mapping, void *contex
     return VM_STEP_ON;
 }
 
+static bool hides_entries(const struct vm_machine *machine) {
+    return machine->config.nonlinear != VM_NONLINEAR_EMULATE &&
+           machine->config.nonlinear != VM_NONLINEAR_CHAIN && !machine->design->finds_nonlinear;
+}
+
 /* Whether nonlinear areas may have entries that the walk has not shown. */
 static bool has_hidden_entries(const struct vm_machine *machine, const struct vm_page *page,
                                const struct vm_page_use *use) {
-    return machine->config.nonlinear != VM_NONLINEAR_EMULATE && !machine->design->finds_nonlinear &&
-           !vm_page_is(page, VM_PAGE_ANON) && page->object && vm_page_mapcount(page) > use->shown;
+    return hides_entries(machine) && !vm_page_is(page, VM_PAGE_ANON) && page->object &&
+           vm_page_mapcount(page) > use->shown;
 }
 
 /* What nonlinear areas say of their pages is not asked, but that all of them are locked must be

@@ -68,7 +68,7 @@ static void repoint_range(const struct vm_area *from, const struct vm_area *to, 
     struct vm_machine *machine = from->space->machine;
     struct vm_table_cursor at = vm_table_cursor(from->space->root, start, end);
 
-    while (vm_table_next(machine, &at)) {
+    while (vm_area_is(from, VM_AREA_HAS_ANON) && vm_table_next(machine, &at)) {
         vm_lock(machine, &at.table->lock, VM_RANK_TABLE);
         for (unsigned i = 0; i < at.count; i++)
             repoint(machine, named_page(machine, vm_pte_read(&at.entries[i]), name_of_area(from)),
@@ -138,6 +138,8 @@ static void duplicate(const struct vm_run *parent, const struct vm_run *child,
 
     (void)child;
     (void)reserve;
+    if (!vm_area_is(parent->area, VM_AREA_HAS_ANON))
+        return;
     for (unsigned i = 0; i < parent->count; i++) {
         struct vm_page *page = named_page(machine, parent->entries[i], name_of_area(parent->area));
         if (page)
@@ -148,6 +150,8 @@ static void duplicate(const struct vm_run *parent, const struct vm_run *child,
 static void moved(const struct vm_run *from, const struct vm_run *to) {
     struct vm_machine *machine = from->area->space->machine;
 
+    if (!vm_area_is(from->area, VM_AREA_HAS_ANON))
+        return;
     for (unsigned i = 0; i < from->count; i++)
         repoint(machine, named_page(machine, from->entries[i], name_of_area(from->area)), to->area);
 }

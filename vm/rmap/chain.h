@@ -21,7 +21,17 @@
 #include "vm/space/space.h"
 
 /* Which pages have chains. */
-enum vm_chained { VM_CHAINED_ALL, VM_CHAINED_ANONYMOUS };
+enum vm_chained {
+    VM_CHAINED_ALL,
+    VM_CHAINED_SOME /* anonymous pages, and those of objects that are marked */
+};
+
+#define VM_PAGE_CHAINED                                                                            \
+    VM_PAGE_DESIGN_2 /* the mark; under the chain's lock and the page's, with which it moves */
+
+static inline bool vm_page_has_chain(const struct vm_page *page, enum vm_chained which) {
+    return which == VM_CHAINED_ALL || vm_page_is(page, VM_PAGE_ANON | VM_PAGE_CHAINED);
+}
 
 static inline void vm_chain_lock(struct vm_machine *machine, struct vm_page *page) {
     if (machine->config.chain_lock == VM_CHAIN_LOCK_GLOBAL)
@@ -54,6 +64,12 @@ static inline uint64_t vm_chain_first_entry(const struct vm_run *run) {
     return vm_table_frame(vm_run_machine(run), run->table) * VM_TABLE_ENTRIES + run->first;
 }
 
+static inline uint64_t vm_chain_entry(const struct vm_machine *machine,
+                                      const struct vm_mapping *mapping) {
+    return vm_table_frame(machine, mapping->leaf.table) * VM_TABLE_ENTRIES +
+           vm_table_index(mapping->address, 0);
+}
+
 static inline struct vm_table *vm_chain_table(const struct vm_machine *machine, uint64_t entry) {
     return vm_table_of_page(vm_page_of(machine, entry / VM_TABLE_ENTRIES));
 }
@@ -67,7 +83,7 @@ static inline struct vm_page *vm_chained_page(const struct vm_machine *machine, 
     struct vm_page *page = vm_page_of(machine, vm_pte_frame(entry));
     if (vm_page_is(page, VM_PAGE_RESERVED))
         return NULL;
-    return which == VM_CHAINED_ALL || vm_page_is(page, VM_PAGE_ANON) ? page : NULL;
+    return vm_page_has_chain(page, which) ? page : NULL;
 }
 
 static inline void vm_chain_add_run(const struct vm_run *run, struct vm_reserve *reserve,

@@ -9,7 +9,7 @@
  * What the engine keeps for every design: the page's map count, which is the number of entries that
  * name it; VM_PAGE_ANON; object and index of object pages; index of anonymous pages (area.h's linear
  * rule, set before born()). What a design may use besides: page->owner (of anonymous pages),
- * page->rmap, VM_PAGE_DESIGN_0 and _1, area_bytes behind each area, space_bytes behind each space,
+ * page->rmap, VM_PAGE_DESIGN_0 to _2, area_bytes behind each area, space_bytes behind each space,
  * machine->design_data. Its records come zeroed.
  *
  * Entries that are not present, or map a VM_PAGE_RESERVED frame, may stand in a run; designs skip
@@ -46,6 +46,13 @@ struct vm_run {
 struct vm_reserve {
     void *records; /* the design's, linked its own way */
     unsigned count;
+};
+
+/* What they will map. */
+enum vm_reserve_for {
+    VM_RESERVE_NEW,    /* private pages that nothing maps yet */
+    VM_RESERVE_OBJECT, /* pages of objects */
+    VM_RESERVE_ANY
 };
 
 /* Why an anonymous page gets its first mapping. */
@@ -97,7 +104,8 @@ struct vm_design {
      * nonlinear areas are nothing special; even VM_WALK_RECLAIM shows their entries. */
     bool finds_nonlinear;
 
-    /* Finds an object's pages by vm_rmap_walk_object(). */
+    /* Finds an object's pages by vm_rmap_walk_object(), but those that have chains under
+     * VM_NONLINEAR_CHAIN. */
     bool finds_objects_by_area;
 
     /* ---- spaces; `parent` is NULL unless forked. emptied: exec; ended: the space goes. */
@@ -131,9 +139,15 @@ struct vm_design {
 
     /* ---- runs */
 
-    /* Sets aside what `mappings` more mappings may need, on top of what is there. VM_ENOMEM */
-    int (*reserve)(struct vm_machine *machine, struct vm_reserve *reserve, unsigned mappings);
+    /* Sees to it that the reserve holds what `mappings` more mappings may need. VM_ENOMEM */
+    int (*reserve)(struct vm_machine *machine, struct vm_reserve *reserve, enum vm_reserve_for what,
+                   unsigned mappings);
     void (*unreserve)(struct vm_machine *machine, struct vm_reserve *reserve);
+
+    /* A page of an object is about to be mapped where the linear rule would have another: so far it
+     * may be known by its areas, from now on it cannot. VM_ENOMEM
+     * => page locked, no spinning lock held */
+    int (*out_of_line)(struct vm_machine *machine, struct vm_page *page);
 
     /* An anonymous page gets its first mapping, in this area: now, before add(). => area_prepare */
     void (*born)(struct vm_area *area, struct vm_page *page, enum vm_birth birth);
@@ -259,13 +273,18 @@ static inline int vm_rmap_prepare(struct vm_machine *machine, struct vm_area *ar
 }
 
 static inline int vm_rmap_reserve(struct vm_machine *machine, struct vm_reserve *reserve,
-                                  unsigned mappings) {
-    return machine->design->reserve ? machine->design->reserve(machine, reserve, mappings) : VM_OK;
+                                  enum vm_reserve_for what, unsigned mappings) {
+    return machine->design->reserve ? machine->design->reserve(machine, reserve, what, mappings)
+                                    : VM_OK;
 }
 
 static inline void vm_rmap_unreserve(struct vm_machine *machine, struct vm_reserve *reserve) {
     if (machine->design->unreserve)
         machine->design->unreserve(machine, reserve);
+}
+
+static inline int vm_rmap_out_of_line(struct vm_machine *machine, struct vm_page *page) {
+    return machine->design->out_of_line ? machine->design->out_of_line(machine, page) : VM_OK;
 }
 
 static inline void vm_rmap_born(struct vm_machine *machine, struct vm_area *area,

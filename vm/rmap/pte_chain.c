@@ -112,7 +112,7 @@ void vm_pte_chain_add(struct vm_machine *machine, struct vm_page *page, uint64_t
     page->rmap |= RMAP_GROWN;
 }
 
-/* Where the chain keeps the entry. */
+/* Where the chain keeps the entry; NULL if it does not. */
 static uint64_t *chain_find(struct vm_machine *machine, const struct vm_page *page,
                             uint64_t entry) {
     for (struct chain_node *node = head_of(page); node; node = next_of(node)) {
@@ -121,7 +121,19 @@ static uint64_t *chain_find(struct vm_machine *machine, const struct vm_page *pa
             if (node->slots[slot] == entry)
                 return &node->slots[slot];
     }
-    vm_panic(machine, __FILE__, __LINE__, "a page's chain does not know its entry");
+    return NULL;
+}
+
+bool vm_pte_chain_has(struct vm_machine *machine, const struct vm_page *page, uint64_t entry) {
+    return is_direct(page) ? direct_of(page) == entry : chain_find(machine, page, entry) != NULL;
+}
+
+uint64_t vm_pte_chain_length(const struct vm_page *page) {
+    uint64_t length = is_direct(page);
+
+    for (const struct chain_node *node = head_of(page); node; node = next_of(node))
+        length += SLOTS - idx_of(node);
+    return length;
 }
 
 static void node_free(struct vm_machine *machine, struct chain_node *node) {
@@ -138,6 +150,10 @@ static void pop_node(struct vm_machine *machine, struct vm_page *page) {
         node_free(machine, head);
 }
 
+static _Noreturn void unknown_entry(struct vm_machine *machine) {
+    vm_panic(machine, __FILE__, __LINE__, "a page's chain does not know its entry");
+}
+
 void vm_pte_chain_remove(struct vm_machine *machine, struct vm_page *page, uint64_t entry) {
     if (is_direct(page) && direct_of(page) == entry) {
         vm_page_clear(machine, page, VM_PAGE_DESIGN_0);
@@ -147,6 +163,8 @@ void vm_pte_chain_remove(struct vm_machine *machine, struct vm_page *page, uint6
     uint64_t *victim = chain_find(machine, page, entry);
     struct chain_node *head = head_of(page);
 
+    if (!victim)
+        unknown_entry(machine);
     *victim = head->slots[idx_of(head)];
     head->word++;
     if (idx_of(head) == SLOTS)
@@ -155,18 +173,25 @@ void vm_pte_chain_remove(struct vm_machine *machine, struct vm_page *page, uint6
 
 void vm_pte_chain_replace(struct vm_machine *machine, struct vm_page *page, uint64_t from,
                           uint64_t to) {
-    if (is_direct(page) && direct_of(page) == from)
+    if (is_direct(page) && direct_of(page) == from) {
         page->rmap = to << 1 | (page->rmap & RMAP_GROWN);
-    else
-        *chain_find(machine, page, from) = to;
+        return;
+    }
+    uint64_t *place = chain_find(machine, page, from);
+
+    if (!place)
+        unknown_entry(machine);
+    *place = to;
 }
 
 /* ---------------------------------------------------------------- runs */
 
-/* Each mapping may turn a direct page into a chain or find a full head: a node for each, less what
- * earlier mappings left over. */
+/* A new page's only entry is direct. Each other mapping may turn a direct page into a chain, or find a
+ * full head: a node for each, less what earlier mappings left over. */
 int vm_pte_chain_reserve(struct vm_machine *machine, struct vm_reserve *reserve,
-                         unsigned mappings) {
+                         enum vm_reserve_for what, unsigned mappings) {
+    if (what == VM_RESERVE_NEW)
+        return VM_OK;
     return vm_chain_set_aside(machine, machine->design_data, reserve, mappings);
 }
 
@@ -286,17 +311,16 @@ struct census {
     uint64_t nodes, differences;
 };
 
-/* Only the head may have free slots, no mark is left, and a page is direct or has a chain. */
+/* Only the head may have free slots, no mark is left, and a page has as many entries as it says. */
 static void check_page(const struct vm_page *page, void *context) {
     struct census *census = context;
     const struct chain_node *head = head_of(page);
 
     census->differences += vm_chain_left_locked(page);
-    if (vm_page_mapcount(page) == 0 ||
-        (census->which == VM_CHAINED_ANONYMOUS && !vm_page_is(page, VM_PAGE_ANON)))
+    if (vm_page_mapcount(page) == 0 || !vm_page_has_chain(page, census->which))
         census->differences += page->rmap != 0 || is_direct(page);
     else
-        census->differences += !is_direct(page) && !head;
+        census->differences += vm_pte_chain_length(page) != vm_page_mapcount(page);
     for (const struct chain_node *node = head; node; node = next_of(node), census->nodes++) {
         census->differences += (node->word & (NODE_PINNED | NODE_POPPED)) != 0;
         census->differences += node == head ? idx_of(node) == SLOTS : idx_of(node) != 0;

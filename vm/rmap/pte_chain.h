@@ -12,12 +12,17 @@
 int vm_pte_chain_init(struct vm_machine *machine);
 void vm_pte_chain_fini(struct vm_machine *machine);
 
-int vm_pte_chain_reserve(struct vm_machine *machine, struct vm_reserve *reserve, unsigned mappings);
+int vm_pte_chain_reserve(struct vm_machine *machine, struct vm_reserve *reserve,
+                         enum vm_reserve_for what, unsigned mappings);
 void vm_pte_chain_unreserve(struct vm_machine *machine, struct vm_reserve *reserve);
 
 vm_chain_add vm_pte_chain_add;
 vm_chain_remove vm_pte_chain_remove;
 vm_chain_replace vm_pte_chain_replace;
+
+/* => chain locked */
+bool vm_pte_chain_has(struct vm_machine *machine, const struct vm_page *page, uint64_t entry);
+uint64_t vm_pte_chain_length(const struct vm_page *page);
 
 enum vm_walked vm_pte_chain_walk(struct vm_machine *machine, struct vm_page *page,
                                  enum vm_walk_kind kind, vm_mapping_visit *visit, void *context);

@@ -13,8 +13,11 @@
 
 extern const struct vm_design vm_design_pte_chain_direct;
 
-/* Two nodes for each: the page's only entry may need one, too. */
-static int reserve(struct vm_machine *machine, struct vm_reserve *reserve, unsigned mappings) {
+/* None for a new page; else two for each: the page's only entry may need one, too. */
+static int reserve(struct vm_machine *machine, struct vm_reserve *reserve, enum vm_reserve_for what,
+                   unsigned mappings) {
+    if (what == VM_RESERVE_NEW)
+        return VM_OK;
     return vm_chain_set_aside(machine, machine->design_data, reserve, 2 * mappings);
 }
 

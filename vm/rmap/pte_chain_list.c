@@ -11,7 +11,9 @@
 
 extern const struct vm_design vm_design_pte_chain_list;
 
-static int reserve(struct vm_machine *machine, struct vm_reserve *reserve, unsigned mappings) {
+static int reserve(struct vm_machine *machine, struct vm_reserve *reserve, enum vm_reserve_for what,
+                   unsigned mappings) {
+    (void)what;
     return vm_chain_set_aside(machine, machine->design_data, reserve, mappings);
 }
 

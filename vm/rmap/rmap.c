@@ -163,6 +163,10 @@ bool vm_rmap_walk_space(struct vm_area_walk *walk, struct vm_space *space, uint6
 
 /* ---------------------------------------------------------------- nonlinear areas */
 
+static struct vm_area *nonlinear_area(struct vm_link *link) {
+    return vm_link_entry(link, struct vm_nonlinear_area, link)->area;
+}
+
 struct area_scan {
     struct vm_machine *machine;
     struct vm_area *area;
@@ -210,6 +214,18 @@ enum vm_step vm_rmap_scan_area(struct vm_machine *machine, struct vm_area *area,
     return scan.step;
 }
 
+/* Under VM_NONLINEAR_CHAIN, pages that are out of line anywhere have chains. Those without one are
+ * where the linear rule says, in nonlinear areas too. */
+static void walk_lines(struct vm_area_walk *walk, struct vm_object *object) {
+    struct vm_link *head = &object->nonlinear, *link = head->next;
+
+    for (; link != head; link = link->next) {
+        vm_count(walk->machine, rmap.object_visits, 1);
+        if (!vm_rmap_walk_area(walk, nonlinear_area(link)))
+            return;
+    }
+}
+
 /* One of a nonlinear area's entries for the page. The area may have more of them. */
 static enum vm_step show_nonlinear(const struct vm_mapping *mapping, void *context) {
     struct vm_area_walk *walk = context;
@@ -236,8 +252,7 @@ static bool walk_nonlinear_area(struct vm_area_walk *walk, struct vm_area *area)
 static void walk_nonlinear(struct vm_area_walk *walk, struct vm_object *object) {
     struct vm_link *head = &object->nonlinear, *link = head->next;
 
-    while (link != head &&
-           walk_nonlinear_area(walk, vm_link_entry(link, struct vm_nonlinear_area, link)->area))
+    while (link != head && walk_nonlinear_area(walk, nonlinear_area(link)))
         link = link->next;
 }
 
@@ -271,7 +286,9 @@ enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *p
         return VM_WALKED_SOME;
     machine->index_kind->each(machine, vm_object_areas(object), page->index, page->index,
                               visit_object_area, &walk);
-    if (!walk.ended && kind != VM_WALK_RECLAIM)
+    if (!walk.ended && machine->config.nonlinear == VM_NONLINEAR_CHAIN)
+        walk_lines(&walk.areas, object);
+    else if (!walk.ended && kind != VM_WALK_RECLAIM)
         walk_nonlinear(&walk.areas, object);
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
     return walk.areas.walked;

@@ -136,12 +136,18 @@ static bool belong_together(const struct vm_page *one, const struct vm_page *oth
            other->index - one->index + SPAN_MOST < 2 * SPAN_MOST;
 }
 
+/* Where some of an object's pages have chains, each is looked for alone. */
+static bool finds_objects_by_area(const struct vm_machine *machine) {
+    return machine->design->finds_objects_by_area &&
+           machine->config.nonlinear != VM_NONLINEAR_CHAIN;
+}
+
 /* How many pages from the first on are looked for in one go. */
 static unsigned group(const struct vm_machine *machine, const struct vm_walk_page *pages,
                       unsigned count) {
     unsigned n = 1;
 
-    if (machine->design->finds_objects_by_area && is_objects(pages[0].page))
+    if (finds_objects_by_area(machine) && is_objects(pages[0].page))
         while (n < count && belong_together(pages[0].page, pages[n].page))
             n++;
     return n;

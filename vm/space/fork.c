@@ -103,9 +103,16 @@ static void copy_leaf(struct copy *copy, struct vm_area *parent, const struct vm
     *next = i;
 }
 
+/* At most so many entries; none will be added meanwhile. */
+static unsigned to_copy(const struct vm_table_cursor *from) {
+    return from->count < from->table->present ? from->count : from->table->present;
+}
+
 /* Making the child's table may reclaim, and so change the parent's entries: hence before the locks. */
 static int copy_run(struct vm_area *parent, const struct vm_table_cursor *from,
                     struct vm_area *child, struct vm_reserve *reserve, bool *protected) {
+    enum vm_reserve_for what =
+        vm_area_is(parent, VM_AREA_HAS_ANON) ? VM_RESERVE_ANY : VM_RESERVE_OBJECT;
     struct vm_machine *machine = parent->space->machine;
     struct copy copy = { .machine = machine, .private = !vm_area_shared(parent) };
     struct vm_leaf to;
@@ -113,7 +120,7 @@ static int copy_run(struct vm_area *parent, const struct vm_table_cursor *from,
     int error = vm_table_ensure(machine, child->space->root, from->address, &to);
 
     if (!error)
-        error = vm_rmap_reserve(machine, reserve, from->count);
+        error = vm_rmap_reserve(machine, reserve, what, to_copy(from));
     if (error)
         return error;
     for (unsigned next = 0; next < from->count;) {
