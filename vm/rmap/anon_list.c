@@ -48,15 +48,26 @@ struct anon_vma *anon_create(struct vm_machine *machine) {
 
 /* ---------------------------------------------------------------- areas */
 
-void anon_join(struct vm_area *area, struct anon_vma *anon) {
+static void join(struct vm_area *area, struct anon_vma *anon, struct vm_link *behind) {
     struct vm_machine *machine = area->space->machine;
     struct anon_area *record = anon_record_of(area);
 
     anon_use(machine, anon);
     vm_lock(machine, &anon->lock, VM_RANK_ANON);
-    vm_link_add(&anon->areas, &record->link);
+    vm_link_add(behind, &record->link);
     atomic_store_explicit(&record->anon, anon, memory_order_release);
     vm_unlock(machine, &anon->lock, VM_RANK_ANON);
+}
+
+void anon_join(struct vm_area *area, struct anon_vma *anon) {
+    join(area, anon, &anon->areas);
+}
+
+void anon_join_behind(struct vm_area *copy, struct vm_area *area) {
+    struct anon_vma *anon = anon_of(area);
+
+    if (anon)
+        join(copy, anon, &anon_record_of(area)->link);
 }
 
 void anon_leave(struct vm_area *area) {

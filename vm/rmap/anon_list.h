@@ -69,6 +69,10 @@ void anon_drop(struct vm_machine *machine, struct anon_vma *anon);
 /* The area, which is in no list, joins this one at its head. */
 void anon_join(struct vm_area *area, struct anon_vma *anon);
 
+/* The area's copy joins its list, if it is in one, right behind it: a walk that has come too late for
+ * a page there finds it where mremap has moved it. */
+void anon_join_behind(struct vm_area *copy, struct vm_area *area);
+
 /* The area leaves its list, if it is in one. */
 void anon_leave(struct vm_area *area);
 

@@ -72,11 +72,16 @@ static int area_prepare(struct vm_area *area) {
     return VM_OK;
 }
 
-static int area_copied(struct vm_area *area, struct vm_area *copy) {
-    struct anon_vma *anon = anon_of(area);
+static int area_forked(struct vm_area *parent, struct vm_area *child) {
+    struct anon_vma *anon = anon_of(parent);
 
     if (anon)
-        anon_join(copy, anon);
+        anon_join(child, anon);
+    return VM_OK;
+}
+
+static int area_copied(struct vm_area *area, struct vm_area *copy) {
+    anon_join_behind(copy, area);
     return VM_OK;
 }
 
@@ -141,7 +146,7 @@ const struct vm_design vm_design_anon_vma = {
     .init = anon_design_init,
     .fini = anon_design_fini,
     .area_prepare = area_prepare,
-    .area_forked = area_copied,
+    .area_forked = area_forked,
     .area_copied = area_copied,
     .area_mergeable = anon_mergeable,
     .area_merged = anon_merge,

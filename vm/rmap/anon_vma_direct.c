@@ -99,8 +99,7 @@ static int area_forked(struct vm_area *parent, struct vm_area *child) {
 /* A copy for a split lies within the area, and its pages are there already. Those of a move follow
  * with their entries. */
 static int area_copied(struct vm_area *area, struct vm_area *copy) {
-    if (anon_of(area))
-        anon_join(copy, anon_of(area));
+    anon_join_behind(copy, area);
     if (copy->start > area->start && copy->end <= area->end)
         repoint_range(area, copy, copy->start, copy->end);
     return VM_OK;

@@ -14,11 +14,13 @@
  * any of them is moved; those in swap are copied when they come back (vm_design.may_share).
  *
  * No page becomes invisible on the way. Both areas cover the page while its entry moves; the entry
- * moves under both leaves' locks; and where the areas map an object, its areas lock is held around
- * each part of a run, so that truncation and walks, which hold it from the first area to the last,
- * see all its entries before the move or all after it. The order of locks is areas lock, source leaf
- * (VM_RANK_TABLE), target leaf (VM_RANK_TABLE_SECOND); the old translations are flushed before
- * they are given back, since reclaim will only flush the new ones.
+ * moves under both leaves' locks; and around each part of a run those locks are held that a walk may hold from
+ * before it looks at the one place until after it has looked at the other, so that it sees all
+ * its entries before the move or all after it: the object's areas lock, which walks and
+ * truncation hold from the first area to the last, and the space's, which a scan of the space holds.
+ * A design that looks at one area after the other looks at the copy after the original. The order of
+ * locks is areas locks, source leaf (VM_RANK_TABLE), target leaf (VM_RANK_TABLE_SECOND); the old
+ * translations are flushed before they are given back, since reclaim will only flush the new ones.
  *
  * A nonlinear area is several mappings to a program. Where they only move, its entries move, and it
  * stays what it is; else the mapping in question is made an area of its own first (nonlinear.c).
@@ -130,6 +132,7 @@ static struct vm_page *move_part(const struct move *move, struct vm_run *run, vm
 
     if (object)
         vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+    vm_lock(machine, &move->space->areas_lock, VM_RANK_AREAS);
     vm_lock(machine, &run->table->lock, VM_RANK_TABLE);
     if (two)
         vm_lock(machine, &leaf->table->lock, VM_RANK_TABLE_SECOND);
@@ -137,6 +140,7 @@ static struct vm_page *move_part(const struct move *move, struct vm_run *run, vm
     if (two)
         vm_unlock(machine, &leaf->table->lock, VM_RANK_TABLE_SECOND);
     vm_unlock(machine, &run->table->lock, VM_RANK_TABLE);
+    vm_unlock(machine, &move->space->areas_lock, VM_RANK_AREAS);
     if (object)
         vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
     return waiting;
