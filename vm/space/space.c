@@ -142,6 +142,7 @@ static void link_emptied(struct vm_space *space) {
 void vm_space_note_empty_table(struct vm_space *space) {
     struct vm_machine *machine = space->machine;
 
+    vm_preempt(machine, &space->empty_tables);
     if (atomic_load_explicit(&space->empty_tables, memory_order_relaxed) ||
         atomic_exchange_explicit(&space->empty_tables, 1, memory_order_relaxed))
         return;
