@@ -56,6 +56,7 @@ static void add_file_index(const struct vm_file_index_info *index, void *context
 
 static void print_all(void) {
     vm_design_each(print_design, NULL);
+    printf("\nAreas and spaces, with all that is added to them, are rounded up to 16 bytes.\n");
     printf("\nHow a file keeps its areas (--file-index):\n\n");
     vm_file_index_each(print_file_index, NULL);
 }
