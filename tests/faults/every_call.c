@@ -36,6 +36,7 @@ enum {
 #define MREMAP(...)  { RANDOM_MOVE, __VA_ARGS__ }
 #define ADVISE(...)  { RANDOM_ADVISE, __VA_ARGS__ }
 #define REARRANGE(...) { RANDOM_REARRANGE, __VA_ARGS__ }
+#define MIGRATE(node, ...) { RANDOM_MIGRATE, .value = (node), __VA_ARGS__ }
 #define RECLAIM(n)   { RANDOM_RECLAIM, .value = (n) }
 
 static const struct random_op ops[] = {
@@ -143,6 +144,10 @@ static const struct random_op ops[] = {
     REARRANGE(LOW(76, 4), .pgoff = 0), READ(LOW(76, 4)),
     REARRANGE(LOW(90, 2), .pgoff = 9), WRITE(LOW(90, 2)),
     UNMAP(LOW(78, 2)),
+
+    /* To the other node and back, where there are two: pages of all kinds, shared ones, locked ones. */
+    MIGRATE(1, LOW(0, 96)), MIGRATE(0, LOW(0, 40)), READ(LOW(10, 3)), READ(IN(3), LOW(76, 2)),
+    MIGRATE(1, IN(1), HIGH(30, 8)), WRITE(IN(1), HIGH(30, 2)), MIGRATE(1, HIGH(0, 12)),
 
     /* Locking what is in swap, in files, nowhere, and behind a hole. */
     RECLAIM(OUT),

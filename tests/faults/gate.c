@@ -92,6 +92,10 @@ void *__wrap_vm_cache_allocate_bytes(struct vm_machine *machine, struct vm_cache
                                      size_t bytes, size_t alignment);
 struct vm_page *__real_vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want want);
 struct vm_page *__wrap_vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want want);
+struct vm_page *__real_vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
+                                         enum vm_frame_want want);
+struct vm_page *__wrap_vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
+                                         enum vm_frame_want want);
 struct vm_page *__real_vm_frame_alloc_table(struct vm_machine *machine);
 struct vm_page *__wrap_vm_frame_alloc_table(struct vm_machine *machine);
 
@@ -107,6 +111,11 @@ void *__wrap_vm_cache_allocate_bytes(struct vm_machine *machine, struct vm_cache
 
 struct vm_page *__wrap_vm_frame_alloc(struct vm_machine *machine, enum vm_frame_want want) {
     return fails(GATE_FRAME) ? NULL : __real_vm_frame_alloc(machine, want);
+}
+
+struct vm_page *__wrap_vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
+                                         enum vm_frame_want want) {
+    return fails(GATE_FRAME) ? NULL : __real_vm_frame_alloc_on(machine, node, want);
 }
 
 struct vm_page *__wrap_vm_frame_alloc_table(struct vm_machine *machine) {

@@ -48,7 +48,7 @@ static struct vm_machine_config config_of(const struct setup *setup) {
         nonlinear = VM_NONLINEAR_CLUSTER;
     return (struct vm_machine_config){
         .frames = plan->frames,
-        .nodes = setup->nodes,
+        .nodes = (unsigned)plan->nodes,
         .low_frames = setup->low_frames,
         .contents = VM_CONTENTS_KEPT,
         .cpus = plan->cpus ? (unsigned)plan->cpus : 1,

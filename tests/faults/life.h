@@ -19,10 +19,10 @@ struct setup {
     const char *design, *file_index;
     bool chains_objects;
     struct plan plan;
-    unsigned nodes;       /* 0: one */
-    uint64_t low_frames;  /* 0: none is special */
-    bool reclaim_thread;  /* a node that is low on memory has a thread for that: see gate_woken() */
-    bool short_of_memory; /* calls may fail for want of frames though nothing is made to fail */
+    uint64_t low_frames; /* 0: none is special */
+    bool reclaim_thread; /* a node that is low on memory has a thread for that: see gate_woken() */
+    bool
+        short_of_memory; /* calls may fail for want of frames, or areas, though nothing else fails */
 };
 
 /* What a step came to. */

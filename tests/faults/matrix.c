@@ -34,11 +34,11 @@ static const char usage[] =
     "a script that makes every call.\n"
     "\n"
     "  --design=A,B,...  default: all that are built in\n"
-    "  --machine=N       of four: 0 plenty of memory, 1 to 3 little, in one piece, of two nodes, "
-    "and\n"
-    "                    half of it low; with other kinds of fork, indexes and nonlinear areas, "
-    "and\n"
-    "                    with and without a reclaim thread; default: each design its own\n"
+    "  --machine=N       of four: 0 plenty of memory in two nodes, 1 to 3 little, in one piece, "
+    "in\n"
+    "                    two nodes, and half of it low; with other kinds of fork, indexes and\n"
+    "                    nonlinear areas, with and without a reclaim thread; default: each design\n"
+    "                    its own\n"
     "  --machines        all four\n"
     "  --kind=KIND       only failures of this kind: record, block, frame, swap-read, swap-write,\n"
     "                    file-read, file-write, memory\n"
@@ -340,6 +340,7 @@ static void make_setup(struct matrix *matrix, unsigned design, unsigned machine)
         .chains_objects = matrix->designs[design].chains_objects,
         .file_index = matrix->indexes[(design + machine) % matrix->index_count],
         .plan = *given,
+        .short_of_memory = given->frames && plan_is_tight(given),
     };
     if (!given->frames) {
         setup->plan.frames = little ? 112 : 4096;
@@ -349,7 +350,8 @@ static void make_setup(struct matrix *matrix, unsigned design, unsigned machine)
         setup->plan.frames = matrix->options.frames;
         setup->plan.swap = matrix->options.swap;
     }
-    setup->nodes = machine == 2 ? 2 : 1;
+    if (machine % 2 == 0)
+        setup->plan.nodes = 2;
     setup->low_frames = machine == 3 ? 48 : 0;
     setup->reclaim_thread = machine > 1;
     setup->plan.nonlinear = machine;

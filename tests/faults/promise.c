@@ -278,6 +278,7 @@ static bool tells_want_of_memory(const struct call *call, int result) {
     switch (call->kind) {
     case RANDOM_FORK:
     case RANDOM_TRUNCATE:
+    case RANDOM_MIGRATE:
         return result == VM_ENOMEM || result == VM_OOM;
     case RANDOM_LOCK:
         return result == VM_ENOMEM || result == VM_EAGAIN;

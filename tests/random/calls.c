@@ -584,6 +584,14 @@ static struct verdict play_reclaim(struct play_state *state, const struct random
     return (struct verdict){ 0 };
 }
 
+/* Nothing changes for programs. */
+static struct verdict play_migrate(struct play_state *state, const struct random_op *op) {
+    unsigned nodes = state->request->plan->nodes ? (unsigned)state->request->plan->nodes : 1;
+    return (struct verdict){ .result = vm_move_pages(space_of(state, op), place_address(state, op),
+                                                     bytes(op->pages),
+                                                     (unsigned)(op->value % nodes), NULL) };
+}
+
 /* ---------------------------------------------------------------- all of them */
 
 bool play_possible(const struct play_state *state, const struct random_op *op) {
@@ -645,6 +653,8 @@ struct verdict play_op(struct play_state *state, const struct random_op *op, enu
         return play_touches(state, op, play);
     case RANDOM_RECLAIM:
         return play_reclaim(state, op, play);
+    case RANDOM_MIGRATE:
+        return play_migrate(state, op);
     case RANDOM_KINDS:
         break;
     }

@@ -17,7 +17,7 @@ static const char *const kind_names[RANDOM_KINDS] = {
     [RANDOM_BRK] = "brk",           [RANDOM_ADVISE] = "advise",   [RANDOM_LOCK] = "lock",
     [RANDOM_UNLOCK] = "unlock",     [RANDOM_SYNC] = "sync",       [RANDOM_MINCORE] = "mincore",
     [RANDOM_READ] = "read",         [RANDOM_WRITE] = "write",     [RANDOM_EXECUTE] = "execute",
-    [RANDOM_FAULT] = "fault",       [RANDOM_RECLAIM] = "reclaim",
+    [RANDOM_FAULT] = "fault",       [RANDOM_RECLAIM] = "reclaim", [RANDOM_MIGRATE] = "migrate",
 };
 
 #define FIELD(name, most)                                                                          \

@@ -42,6 +42,7 @@ enum op_kind {
     RANDOM_EXECUTE,
     RANDOM_FAULT,   /* value: the access */
     RANDOM_RECLAIM, /* value: frames */
+    RANDOM_MIGRATE, /* value: the node to which pages are moved, counted round */
     RANDOM_KINDS
 };
 

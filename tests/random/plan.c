@@ -67,6 +67,7 @@ void plan_make(struct plan *plan, uint64_t seed, uint64_t number) {
         plan->failures.read = 1 + below(&dice, 20);
     if (one_in(&dice, 12))
         plan->failures.write = 1 + below(&dice, 20);
+    plan->nodes = one_in(&dice, 3) ? 2 : 1;
 }
 
 bool plan_injects(const struct plan *plan) {
@@ -90,6 +91,7 @@ static const struct {
     { "global", offsetof(struct plan, global) },
     { "nonlinear", offsetof(struct plan, nonlinear) },
     { "cpus", offsetof(struct plan, cpus) },
+    { "nodes", offsetof(struct plan, nodes) },
     { "areas", offsetof(struct plan, areas) },
     { "locked", offsetof(struct plan, locked) },
     { "addresses", offsetof(struct plan, addresses) },
@@ -145,7 +147,7 @@ static const uint64_t weights[RANDOM_KINDS] = {
     [RANDOM_UNMAP] = 12,  [RANDOM_PROTECT] = 16, [RANDOM_MOVE] = 20,    [RANDOM_REARRANGE] = 6,
     [RANDOM_BRK] = 3,     [RANDOM_ADVISE] = 20,  [RANDOM_LOCK] = 5,     [RANDOM_UNLOCK] = 5,
     [RANDOM_SYNC] = 4,    [RANDOM_MINCORE] = 2,  [RANDOM_READ] = 40,    [RANDOM_WRITE] = 60,
-    [RANDOM_EXECUTE] = 4, [RANDOM_FAULT] = 4,    [RANDOM_RECLAIM] = 16,
+    [RANDOM_EXECUTE] = 4, [RANDOM_FAULT] = 4,    [RANDOM_RECLAIM] = 16, [RANDOM_MIGRATE] = 8,
 };
 
 struct making {
@@ -342,6 +344,10 @@ static struct random_op make_op(struct making *making) {
     case RANDOM_REARRANGE:
         choose_range(making, &op);
         op.pgoff = below(dice, 100);
+        break;
+    case RANDOM_MIGRATE:
+        choose_range(making, &op);
+        op.value = below(dice, 4);
         break;
     case RANDOM_BRK:
         op.place = PLACE_HEAP;

@@ -261,6 +261,7 @@ static struct vm_machine_config config_for(const struct request *request) {
         .frames = plan->frames,
         .contents = plan->metadata ? VM_METADATA_ONLY : VM_CONTENTS_KEPT,
         .cpus = (unsigned)plan->cpus,
+        .nodes = (unsigned)plan->nodes,
         .design = request->design,
         .file_index = request->file_index,
         .fork_copy = plan->eager ? VM_FORK_EAGER : VM_FORK_LAZY,

@@ -202,6 +202,9 @@ static void simplify_plan(struct shrinking *shrinking) {
     simpler.eager = 0;
     try_plan(shrinking, simpler);
     simpler = *plan;
+    simpler.nodes = 0;
+    try_plan(shrinking, simpler);
+    simpler = *plan;
     simpler.index = simpler.global = simpler.nonlinear = 0;
     try_plan(shrinking, simpler);
     simpler = *plan;
