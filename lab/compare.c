@@ -111,6 +111,7 @@ static struct run_request request_for(const struct compare *compare, const char 
         .chain_lock = settings->chain_lock,
         .nonlinear = settings->nonlinear,
         .fault_around = settings->fault_around,
+        .cpus = settings->cpus,
         .contents = contents ? VM_CONTENTS_KEPT : VM_METADATA_ONLY,
         .verify = judge,
         .verify_every = settings->verify_every,

@@ -79,6 +79,7 @@ static struct run_request request_for(const struct replay *replay, const struct 
         .chain_lock = settings->chain_lock,
         .nonlinear = settings->nonlinear,
         .fault_around = settings->fault_around,
+        .cpus = settings->cpus,
         .verify = settings->verify,
         .verify_every = settings->verify_every,
         .dump = replay->dump,

@@ -31,7 +31,7 @@ json_t *report_machine(const struct settings *settings, const struct run_request
     bool percent = settings->memory_unit == MEMORY_PERCENT;
     set_count(machine, "memory_bytes", request->frames << VM_PAGE_SHIFT);
     set_count(machine, "swap_bytes", request->swap_pages << VM_PAGE_SHIFT);
-    set_count(machine, "cpus", 1);
+    set_count(machine, "cpus", request->cpus);
     json_object_set_new(machine, "contents", json_boolean(request->contents == VM_CONTENTS_KEPT));
     json_object_set_new(machine, "memory_percent",
                         percent ? json_real(settings->memory) : json_null());

@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "progress.h"
+#include "replay/crew.h"
 #include "state.h"
 #include "trace/reader.h"
 
@@ -28,6 +29,7 @@ struct run {
     struct run_result *result;
     struct trace_reader *reader;
     struct player *player;
+    struct crew *crew; /* NULL: the player is alone */
     uint64_t line;     /* of the latest event */
     uint64_t aside_ns; /* spent on checks and questions */
 };
@@ -127,17 +129,36 @@ static enum play last_look(struct player *player, const struct run_request *requ
     enum play play = PLAY_ON;
     uint64_t begin = player_now();
     player->lives += state_of_process(player, event->process);
-    if (request->verify && player->world->model)
+    if (request->verify && player->world->model) {
+        player_take_turn(player);
         play = player_check_process(player, event->process, event->line);
+    }
     player->aside_ns += player_now() - begin;
     return play;
+}
+
+/* One event. Called by the crew's threads, if there is a crew. */
+static enum play play_one(struct player *player, const struct trace_event *event, void *context) {
+    const struct run_request *request = context;
+    enum play play = PLAY_ON;
+    if (event->kind == EVENT_EXEC || event->kind == EVENT_EXIT) {
+        play = player_flush(player);
+        if (play == PLAY_ON)
+            play = last_look(player, request, event);
+    }
+    return play == PLAY_ON ? player_event(player, event) : play;
+}
+
+/* Plays all that has been read. */
+static enum play settle(struct run *run) {
+    return run->crew ? crew_wait(run->crew) : player_flush(run->player);
 }
 
 static enum play check_if_due(struct run *run) {
     uint64_t every = run->request->verify_every;
     if (!run->request->verify || !every || trace_events(run->reader) % every)
         return PLAY_ON;
-    enum play play = player_flush(run->player);
+    enum play play = settle(run);
     return play == PLAY_ON ? check(run) : play;
 }
 
@@ -151,7 +172,7 @@ static bool put_question(struct run *run, const struct ask *ask) {
 /* A question in a note. Nobody would notice one that is never asked: it has to be right. */
 static enum play ask_note(struct run *run, const struct trace_event *event) {
     struct ask ask;
-    enum play play = player_flush(run->player);
+    enum play play = settle(run);
     if (play == PLAY_ON && !(ask_parse(event->note.value, ' ', &ask) && put_question(run, &ask)))
         fail(run->result, RUN_INVALID,
              "%s:%" PRIu64 ": the note asks \"%s\", expected \"ask PID ADDR N\" about a living "
@@ -175,14 +196,8 @@ static enum play play_event(struct run *run, const struct trace_event *event) {
         take_note(run, event);
         return PLAY_ON;
     }
-    enum play play = PLAY_ON;
-    if (event->kind == EVENT_EXEC || event->kind == EVENT_EXIT) {
-        play = player_flush(run->player);
-        if (play == PLAY_ON)
-            play = last_look(run->player, run->request, event);
-    }
-    if (play == PLAY_ON)
-        play = player_event(run->player, event);
+    enum play play = run->crew ? crew_event(run->crew, event)
+                               : play_one(run->player, event, (void *)(uintptr_t)run->request);
     return play == PLAY_ON ? check_if_due(run) : play;
 }
 
@@ -199,7 +214,7 @@ static bool play_events(struct run *run) {
         progress_step(&progress, run->reader);
     }
     if (play == PLAY_ON)
-        play = player_flush(run->player);
+        play = settle(run);
     progress_end(&progress);
     if (play != PLAY_ON)
         ended(run, play);
@@ -236,10 +251,16 @@ static void ask_at_end(struct run *run) {
 }
 
 static void play(struct run *run) {
+    unsigned cpus = run->request->cpus;
     uint64_t begin = player_now();
+    if (cpus > 1)
+        run->crew = crew_begin(run->player, cpus, play_one, (void *)(uintptr_t)run->request);
     bool complete = play_events(run);
-    run->result->wall_seconds =
-        (double)(player_now() - begin - run->aside_ns - run->player->aside_ns) / 1e9;
+    uint64_t ns = player_now() - begin - run->aside_ns;
+    if (run->crew)
+        crew_end(run->crew);
+    run->crew = NULL;
+    run->result->wall_seconds = (double)(ns - run->player->aside_ns / cpus) / 1e9;
     if (complete)
         ask_at_end(run);
     if (complete && run->request->verify) {
@@ -258,7 +279,7 @@ void run_trace(const struct run_request *request, struct run_result *result) {
     struct vm_machine_config config = {
         .frames = request->frames,
         .contents = request->contents,
-        .cpus = 1,
+        .cpus = request->cpus,
         .design = request->design,
         .file_index = request->file_index,
         .fork_copy = request->fork_copy,
@@ -316,6 +337,7 @@ bool run_measure(const struct settings *settings, struct peak *peak, int *code) 
         .fault_around = settings->fault_around,
         .frames = AMPLE_FRAMES,
         .contents = VM_METADATA_ONLY,
+        .cpus = 1,
         .label = "measuring the peak",
     };
     struct run_result *result = malloc(sizeof(*result));

@@ -33,6 +33,7 @@ struct run_request {
     enum vm_nonlinear nonlinear;
     unsigned fault_around;
     uint64_t frames, swap_pages;
+    unsigned cpus;
     enum vm_contents contents;
     bool verify;
     uint64_t verify_every; /* events; 0: at the end only */
@@ -71,7 +72,7 @@ struct run_result {
     uint64_t checks;
     uint64_t state_hash;
     double wall_seconds; /* events only: no checks, no dump */
-    double seconds;      /* within the machine's calls */
+    double seconds;      /* within the machine's calls, of all CPUs */
 
     struct op_count ops[OPS];
     uint64_t pages_touched, segv, bus;

@@ -20,6 +20,7 @@ const struct settings default_settings = {
     .fork_copy = VM_FORK_LAZY,
     .contents = CONTENTS_BY_VERIFY,
     .verify_every = VERIFY_EVERY,
+    .cpus = 1,
 };
 
 const char settings_help[] =
@@ -53,6 +54,10 @@ const char settings_help[] =
     "                          unless the design lists the pages' entries (chain). Default: "
     "emulate\n"
     "  --fault-around PAGES    how many cached neighbours a file fault maps. Default: 16\n"
+    "  --cpus N                play the processes on N threads, 1 to 64, each process on one of "
+    "them: "
+    "what\n"
+    "                          programs see stays the same. Default: 1\n"
     "\n"
     "Judging it:\n"
     "  --verify[=N]            each N events (10000; 0: never) and at the end, hold the whole "
@@ -66,7 +71,7 @@ const char settings_help[] =
 static const char *const shared_options[] = {
     "--memory", "--swap",         "--contents", "--metadata",   "--file-index",
     "--fork",   "--fault-around", "--verify",   "--chain-lock", "--json",
-    "--help",   "--nonlinear",    "--workload", "--ask",
+    "--help",   "--nonlinear",    "--workload", "--ask",        "--cpus",
 };
 
 enum { SHARED_OPTIONS = sizeof(shared_options) / sizeof(shared_options[0]), OWN_OPTIONS = 8 };
@@ -180,6 +185,14 @@ static bool parse_nonlinear(struct settings *settings, const char *text) {
     return false;
 }
 
+static bool parse_cpus(struct settings *settings, const char *text) {
+    uint64_t cpus;
+    if (!option_number("--cpus", text, 1, CPUS_MAX, &cpus))
+        return false;
+    settings->cpus = (unsigned)cpus;
+    return true;
+}
+
 static bool parse_fault_around(struct settings *settings, const char *text) {
     uint64_t pages;
     if (!option_number("--fault-around", text, 1, 64, &pages))
@@ -284,6 +297,7 @@ static const struct valued_option {
     { "--workload", parse_workload },
     { "--ask", parse_ask },
     { "--fault-around", parse_fault_around },
+    { "--cpus", parse_cpus },
 };
 
 enum option settings_option(struct settings *settings, int argc, char **argv, int *at) {

@@ -13,7 +13,7 @@
 enum memory_unit { MEMORY_PERCENT, MEMORY_BYTES };
 enum contents_choice { CONTENTS_BY_VERIFY, CONTENTS_ALWAYS, CONTENTS_NEVER };
 
-enum { VERIFY_EVERY = 10000, WORKLOAD_MEMORY_PERCENT = 200 };
+enum { VERIFY_EVERY = 10000, WORKLOAD_MEMORY_PERCENT = 200, CPUS_MAX = 64 };
 
 struct settings {
     const char *trace;             /* "-": standard input; or the workload's text */
@@ -29,6 +29,7 @@ struct settings {
     enum vm_chain_lock chain_lock;
     enum vm_nonlinear nonlinear;
     unsigned fault_around;
+    unsigned cpus;
     enum contents_choice contents;
     bool verify;
     uint64_t verify_every; /* events; 0: at the end only */

@@ -45,10 +45,12 @@ void model_destroy(struct model *model) {
 }
 
 void model_make_room(struct model *model, size_t processes, size_t objects) {
-    model->processes =
-        grow_array(model->processes, &model->process_room, processes, sizeof(*model->processes));
-    model->objects =
-        grow_array(model->objects, &model->object_room, objects, sizeof(struct model_object *));
+    if (processes > model->process_room)
+        model->processes = grow_array(model->processes, &model->process_room, processes,
+                                      sizeof(*model->processes));
+    if (objects > model->object_room)
+        model->objects =
+            grow_array(model->objects, &model->object_room, objects, sizeof(*model->objects));
 }
 
 /* ---------------------------------------------------------------- objects */
@@ -223,10 +225,10 @@ void model_map(struct model *model, uint32_t index, const struct model_mapping *
     };
     if (mapping->object != UINT32_MAX)
         area.object = model_object_get(model->objects[mapping->object]);
-    else if (mapping->shared)
+    else if (mapping->shared) {
         area.object = new_object(0, (area.end - area.start) >> VM_PAGE_SHIFT, 0);
-    if (mapping->shared)
-        atomic_store_explicit(&area.object->shared, true, memory_order_relaxed);
+        area.object->shared = true;
+    }
     unmap(process, area.start, area.end);
     areas_insert(&process->areas, &area);
 }

@@ -30,6 +30,7 @@ static bool prepare(const struct setup *setup, struct settings *settings,
     settings->fork_copy = setup->fork_copy;
     settings->fault_around = setup->fault_around;
     *request = (struct run_request){
+        .cpus = 1,
         .trace = settings->trace,
         .workload = run_workload_of(settings),
         .file_index = setup->file_index,

@@ -53,15 +53,16 @@ enum play player_out_of_memory(struct player *player, uint32_t process, uint64_t
     const struct world_process *victim = &player->world->processes[process];
     struct vm_stats stats;
     vm_stats_read(player->world->machine, &stats);
-    snprintf(player->failure, sizeof(player->failure),
-             "%s:%" PRIu64 ": out of memory: process %" PRIu32
-             " (%s) needs memory for %s, and nothing "
-             "can be freed. Of %" PRIu64 " pages of memory %" PRIu64 " are page tables, %" PRIu64
-             " locked, %" PRIu64 " free; %" PRIu64 " pages of swap are used. Try a larger --memory "
-             "or --swap.",
-             player->world->trace_name, line, victim->pid, victim->name ? victim->name : "?", doing,
-             stats.memory.frames_total, stats.memory.tables, stats.memory.locked,
-             stats.memory.frames_free, stats.memory.swap_used);
+    snprintf(
+        player->failure, sizeof(player->failure),
+        "%s:%" PRIu64 ": out of memory: process %" PRIu32 " (%s) needs memory for %s, and nothing "
+        "can be freed. Of %" PRIu64 " pages of memory %" PRIu64 " are page tables, %" PRIu64
+        " locked, %" PRIu64 " free; %" PRIu64 " pages of swap are used. Try a larger --memory "
+        "or --swap%s.",
+        player->world->trace_name, line, victim->pid, victim->name ? victim->name : "?", doing,
+        stats.memory.frames_total, stats.memory.tables, stats.memory.locked,
+        stats.memory.frames_free, stats.memory.swap_used,
+        player->lane ? ", or fewer --cpus: processes that follow each other now live at once" : "");
     return PLAY_OUT_OF_MEMORY;
 }
 
@@ -131,6 +132,8 @@ static struct call call_begin(struct player *player, const struct trace_event *e
         call.process = &player->world->processes[event->process];
         call.space = call.process->space;
     }
+    if (call.process && player->world->model && (call.process->locks || op == OP_MLOCK))
+        player_take_turn(player); /* what is locked is looked at, and may be copied, now */
     call.begin = player_now();
     call.waited = player->waited_ns;
     return call;

@@ -64,7 +64,8 @@ enum { PLAYER_TOUCHES = 256 };
 struct player {
     struct world *world;
 
-    /* What a player that is not alone can ask for; both NULL for one that is. */
+    /* What one of a crew can ask for; all NULL for a player that is alone. */
+    struct lane *lane;
     void (*take_turn)(struct player *player); /* see player_take_turn() */
     bool (*take_all)(struct player *player);  /* see player_try_again() */
 

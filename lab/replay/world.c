@@ -94,6 +94,8 @@ bool world_has_room(const struct world *world, const struct trace_event *event) 
 
 void world_make_room(struct world *world, const struct trace_event *event) {
     size_t processes, objects;
+    if (world_has_room(world, event))
+        return;
     places_for(event, &processes, &objects);
     world->processes =
         grow_array(world->processes, &world->process_room, processes, sizeof(*world->processes));
