@@ -23,6 +23,7 @@ static const struct {
     { "faults", fault_scenarios },
     { "objects", object_scenarios },
     { "reclaims", reclaim_scenarios },
+    { "migrations", migration_scenarios },
 };
 
 enum { LISTS = sizeof lists / sizeof lists[0], DESIGNS_MOST = 16 };

@@ -12,5 +12,6 @@ extern const struct scenario walk_scenarios[];   /* who maps this page, while th
 extern const struct scenario fault_scenarios[];  /* faults against faults, fork, unmapping */
 extern const struct scenario object_scenarios[]; /* truncation, write-back */
 extern const struct scenario reclaim_scenarios[];
+extern const struct scenario migration_scenarios[]; /* a page comes to another frame */
 
 #endif

@@ -257,7 +257,8 @@ static int copy_on_write(struct fault *f) {
 
 /* ---- making pages this space's own */
 
-/* The entry's page, referenced, if other spaces may have it too; NULL if they cannot. */
+/* The entry's page, referenced, if other spaces may have it too; NULL if they cannot. One that is locked
+ * may be on its way to another frame, where it is mapped once until the others' entries follow. */
 static struct vm_page *get_shared_page(struct fault *f) {
     struct vm_page *shared = NULL;
 
@@ -266,7 +267,7 @@ static struct vm_page *get_shared_page(struct fault *f) {
     if (vm_pte_present(f->entry)) {
         struct vm_page *page = vm_page_of(f->machine, vm_pte_frame(f->entry));
         if (vm_page_is(page, VM_PAGE_ANON) &&
-            (vm_page_mapcount(page) > 1 || vm_page_is(page, VM_PAGE_SWAPCACHE)))
+            (vm_page_mapcount(page) > 1 || vm_page_is(page, VM_PAGE_SWAPCACHE | VM_PAGE_LOCKED)))
             shared = page;
     }
     if (shared)
