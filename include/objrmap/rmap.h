@@ -62,6 +62,9 @@ struct vm_area_view {
 /* Areas in address order. visit returns false to stop; it may call the library, no lock is held. */
 typedef bool vm_area_visit(const struct vm_area_view *area, void *context);
 void vm_area_each(struct vm_space *space, vm_area_visit *visit, void *context);
+/* The same from the first area on that ends behind the address. */
+void vm_area_each_from(struct vm_space *space, uint64_t address, vm_area_visit *visit,
+                       void *context);
 
 enum vm_page_kind { VM_PAGE_ZERO, VM_PAGE_ANONYMOUS, VM_PAGE_OBJECT };
 

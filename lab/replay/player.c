@@ -401,7 +401,7 @@ struct advisable {
 static bool visit_advised(const struct vm_area_view *area, void *context) {
     struct advisable *range = context;
     bool refused = area->locked || (range->advice == VM_MADV_FREE && area->object);
-    if (area->end <= range->start || !refused)
+    if (!refused)
         return area->end < range->end;
     if (area->start < range->end)
         range->end = area->start > range->start ? area->start : range->start;
@@ -412,7 +412,7 @@ static bool visit_advised(const struct vm_area_view *area, void *context) {
 static uint64_t end_of_advised(const struct call *call, uint64_t start, uint64_t end, int result) {
     struct advisable range = { call->event->advise.advice, start, end };
     if (result == VM_EINVAL)
-        vm_area_each(call->space, visit_advised, &range);
+        vm_area_each_from(call->space, start, visit_advised, &range);
     return range.end;
 }
 

@@ -30,8 +30,6 @@ static uint64_t pages_between(uint64_t start, uint64_t end) {
 /* The first area that ends behind the address decides: it is a hole's end, or the failing one. */
 static bool visit_area(const struct vm_area_view *area, void *context) {
     struct failing *failing = context;
-    if (area->end <= failing->address)
-        return true;
     if (area->start > failing->address) {
         failing->pages = pages_between(failing->address, area->start);
         return false;
@@ -52,7 +50,7 @@ static uint64_t count_failing(struct vm_space *space, uint64_t address, uint64_t
     if (pages <= SHORT_RUN)
         return 1;
     struct failing failing = { address, pages, result };
-    vm_area_each(space, visit_area, &failing);
+    vm_area_each_from(space, address, visit_area, &failing);
     return failing.pages < pages ? failing.pages : pages;
 }
 

@@ -185,6 +185,14 @@ static void areas_come_in_order(void **state) {
     assert_ptr_equal(areas.view[3].object, object);
     assert_true(areas.view[3].shared && !areas.view[2].shared);
     assert_false(areas.view[3].object_anonymous);
+
+    areas.count = 0;
+    vm_area_each_from(space, AT + PAGE, keep_area, &areas); /* the first one ends there */
+    assert_int_equal(areas.count, 3);
+    assert_int_equal(areas.view[0].start, AT + PAGE);
+    areas.count = 0;
+    vm_area_each_from(space, AT + 2 * PAGE - 1, keep_area, &areas); /* in the middle of one */
+    assert_int_equal(areas.count, 3);
     vm_object_put(object);
     rig_destroy(rig);
 }

@@ -92,12 +92,16 @@ static bool next_area(struct vm_space *space, uint64_t address, struct vm_area_v
     return area != NULL;
 }
 
-void vm_area_each(struct vm_space *space, vm_area_visit *visit, void *context) {
+void vm_area_each_from(struct vm_space *space, uint64_t address, vm_area_visit *visit,
+                       void *context) {
     struct vm_area_view view;
-    uint64_t at = 0;
 
-    while (next_area(space, at, &view) && visit(&view, context))
-        at = view.end;
+    while (next_area(space, address, &view) && visit(&view, context))
+        address = view.end;
+}
+
+void vm_area_each(struct vm_space *space, vm_area_visit *visit, void *context) {
+    vm_area_each_from(space, 0, visit, context);
 }
 
 /* ---------------------------------------------------------------- pages */
