@@ -34,6 +34,7 @@ const char *vm_rank_name(enum vm_rank rank) {
         [VM_RANK_CHAIN] = "page's chain",
         [VM_RANK_OBJECT_PAGES] = "object's pages",
         [VM_RANK_SWAP] = "swap",
+        [VM_RANK_PAGEVEC] = "CPU's pagevec",
         [VM_RANK_LRU] = "active and inactive lists",
         [VM_RANK_MACHINE] = "machine's lists",
         [VM_RANK_CPU_FRAMES] = "CPU's free frames",

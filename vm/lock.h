@@ -34,6 +34,7 @@ enum vm_rank {
     VM_RANK_CHAIN,        /* a page's own chain of mappings */
     VM_RANK_OBJECT_PAGES, /* an object's page cache */
     VM_RANK_SWAP,         /* swap slots and the swap cache */
+    VM_RANK_PAGEVEC,      /* a CPU's pages on their way to the lists */
     VM_RANK_LRU,          /* a zone's active and inactive lists */
     VM_RANK_MACHINE,      /* the machine's lists of spaces and objects */
     VM_RANK_CPU_FRAMES,   /* a CPU's own free frames of a zone */

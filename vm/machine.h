@@ -35,11 +35,22 @@ struct vm_link {
     struct vm_link *next, *previous;
 };
 
+#define VM_PAGEVEC_PAGES 16
+
+/* Pages on their way to the LRU lists: many are put there under one lock. See frame/pagevec.c. */
+struct vm_pagevec {
+    struct vm_lock lock; /* VM_RANK_PAGEVEC; others take it when they need these pages */
+    _Atomic uint32_t count;
+    struct vm_page *pages[VM_PAGEVEC_PAGES];
+    unsigned char lists[VM_PAGEVEC_PAGES]; /* enum vm_lru_list */
+};
+
 /* What one CPU keeps for itself. */
 struct vm_cpu {
     _Alignas(64) struct vm_stats counts; /* this CPU's share; summed by vm_stats_read() */
     _Atomic uint64_t
         mapped; /* pages mapped first here, less those unmapped last: vm_count_mapped() */
+    struct vm_pagevec pagevec;     /* on machines of several CPUs */
     struct vm_lock spaces_lock;    /* VM_RANK_MACHINE */
     struct vm_link spaces;         /* those that were made here; they may end elsewhere */
     uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */

@@ -40,8 +40,9 @@ struct vm_stats {
         uint64_t nonlinear_entries; /* entries of nonlinear areas looked at, one after the other */
     } rmap;
     struct {
-        uint64_t direct; /* runs by calls that found no frame above the minimum */
-        uint64_t node;   /* runs of vm_reclaim_node() */
+        uint64_t direct;      /* runs by calls that found no frame above the minimum */
+        uint64_t node;        /* runs of vm_reclaim_node() */
+        uint64_t lru_batches; /* times that a CPU's batch of pages went to the LRU lists */
         uint64_t runs, scanned, activated, unmapped, swapped_out, written, swapped_in, freed, ns;
         uint64_t read_ahead,
             read_ahead_hits; /* of those swapped in: for who might want them; and did */

@@ -6,7 +6,7 @@
  * order n + 1, and differs from it in one bit. The first frame of a free block carries VM_PAGE_FREE
  * and the order, so that whether two can be joined is read off the buddy's descriptor. That flag is
  * set and cleared under the zone's lock only; frames on a CPU's list change without it, and carry
- * another, VM_PAGE_CPU_FREE.
+ * another, VM_PAGE_ON_CPU.
  *
  * A block is split from below: its first half is used, so fresh memory is handed out in ascending
  * order, and pages touched one after the other have descriptors one after the other.

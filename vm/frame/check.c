@@ -49,7 +49,7 @@ static uint64_t count_frame(const struct vm_machine *machine, const struct vm_zo
     if (vm_page_is(page, VM_PAGE_LISTED))
         census->in_lru[vm_page_is(page, VM_PAGE_ACTIVE) ? VM_LRU_ACTIVE : VM_LRU_INACTIVE]++;
     census->mapped += vm_page_mapcount(page) != 0 && !vm_page_is(page, VM_PAGE_TABLE);
-    bool on_cpu_list = vm_page_is(page, VM_PAGE_CPU_FREE);
+    bool on_cpu_list = vm_page_is(page, VM_PAGE_ON_CPU);
     census->on_cpu_lists += on_cpu_list;
     census->free += on_cpu_list;
     bool counted = !on_cpu_list && !vm_page_is(page, VM_PAGE_TABLE);
@@ -98,7 +98,7 @@ static uint64_t check_cpu_list(const struct vm_machine *machine, const struct vm
     uint32_t frame = list->head;
     for (uint32_t i = 0; i < list->count; i++) {
         const struct vm_page *page = vm_page_of(machine, frame);
-        differences += !vm_page_is(page, VM_PAGE_CPU_FREE);
+        differences += !vm_page_is(page, VM_PAGE_ON_CPU);
         differences += i + 1 == list->count && frame != list->tail;
         frame = page->next;
     }
@@ -139,8 +139,23 @@ static uint64_t check_zone(const struct vm_machine *machine, const struct vm_zon
            differs(census.free, atomic_load_explicit(&zone->free_frames, memory_order_relaxed));
 }
 
+/* Before it is drained: each page of a pagevec says so, or has died there. */
+static uint64_t check_pagevec(const struct vm_pagevec *vec) {
+    uint64_t differences = vec->count > VM_PAGEVEC_PAGES;
+
+    for (unsigned i = 0; i < vec->count && !differences; i++) {
+        const struct vm_page *page = vec->pages[i];
+        differences += vm_page_is(page, VM_PAGE_LISTED | VM_PAGE_FREE);
+        differences += vm_page_is(page, VM_PAGE_ON_CPU) != (vm_page_counts(page) != 0);
+    }
+    return differences;
+}
+
 uint64_t vm_frames_check(struct vm_machine *machine) {
     uint64_t differences = 0, mapped = 0;
+    for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
+        differences += check_pagevec(&machine->cpus[cpu].pagevec);
+    vm_lru_drain(machine);
     for (unsigned z = 0; z < machine->zone_count; z++)
         differences += check_zone(machine, &machine->zones[z], &mapped);
     return differences + differs(mapped, vm_mapped_pages(machine));

@@ -2,12 +2,13 @@
 /*
  * frame.h - physical memory: nodes, zones, free frames, and the lists that reclaim works on.
  *
- *   node.c   nodes and zones, sections and their descriptors, the machine's frames
- *   buddy.c  free blocks of 2^order frames in a zone
- *   hot.c    per-CPU hot and cold lists in front of the buddy allocator; allocation and freeing
- *   lru.c    the active and inactive list of a zone
- *   check.c  whether all of these agree, for tests
- *   cache.c  named caches of records (cache.h)
+ *   node.c     nodes and zones, sections and their descriptors, the machine's frames
+ *   buddy.c    free blocks of 2^order frames in a zone
+ *   hot.c      per-CPU hot and cold lists in front of the buddy allocator; allocation and freeing
+ *   lru.c      the active and inactive list of a zone
+ *   pagevec.c  pages on their way there, by CPU
+ *   check.c    whether all of these agree, for tests
+ *   cache.c    named caches of records (cache.h)
  */
 #ifndef VM_FRAME_H
 #define VM_FRAME_H
@@ -174,17 +175,23 @@ static inline uint64_t vm_lru_pages(const struct vm_zone *zone, enum vm_lru_list
     return atomic_load_explicit(&zone->lru[list].pages, memory_order_relaxed);
 }
 
-/* ---- LRU lists; all take the zone's lru_lock. A page is LISTED on at most one list. */
+/* ---- LRU lists; all take the zone's lru_lock. A page is LISTED on at most one list, or parked. */
 
-/* Puts a page at the head of the list, unless it is LISTED: somebody else may have been quicker. */
+/* Puts a page at the head of the list, unless it is LISTED: somebody else may have been quicker. With
+ * several CPUs it is parked first, and follows in a while or when somebody asks for it. */
 void vm_lru_add(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list);
 /* The same for the list it was isolated from. */
 void vm_lru_put_back(struct vm_machine *machine, struct vm_page *page);
 /* Takes it off, if it is on one. Returns whether it was. */
 bool vm_lru_remove(struct vm_machine *machine, struct vm_page *page);
-/* Takes those that are on one off, under one lock. => nobody holds them; all are of this zone */
-void vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
-                        struct vm_page *const *pages, unsigned n);
+/* Takes those that are on one off, under one lock. Returns how many may be freed at once: they come
+ * first in `pages`. The others are parked, and vm_lru_drain() frees them. => nobody holds them; all
+ * are of this zone */
+unsigned vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
+                            struct vm_page **pages, unsigned n);
+/* Puts the pages that CPUs have parked on their lists: all CPUs', or this one's. */
+void vm_lru_drain(struct vm_machine *machine);
+void vm_lru_drain_this_cpu(struct vm_machine *machine);
 /* Moves a LISTED page to the head of this list. */
 void vm_lru_move(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list);
 /* Moves a LISTED page to the tail of the inactive list: the next to be looked at. */

@@ -11,7 +11,8 @@
  * Zones are tried in the order of the node's list: first for one above its low watermark; if there
  * is none the nodes' reclaim threads are woken, and min will do. Who finds all at min asks for
  * reclaim first. Reclaim allocates, too: for that, and when nothing could be freed, frames go down to
- * the last one. Who finds a zone empty gives all CPUs' lists of it back and looks again, so a
+ * the last one. Who finds a zone empty gives all CPUs' lists of it back, and what
+ * died in pagevecs, and looks again, so a
  * machine of 64 frames uses all 64. That is what a CPU's lists have a lock for, which nobody else
  * wants otherwise.
  */
@@ -19,6 +20,7 @@
 #include "vm/memory.h"
 
 #define SPARE_TABLES_MOST 64
+#define PAGES_AT_ONCE     64
 #define IN_VAIN_MOST      8
 #define TURNS_TO_WAIT     10000
 
@@ -42,7 +44,7 @@ void vm_hot_lists_init(struct vm_zone *zone, unsigned cpu) {
 
 static inline void push_head(struct vm_machine *machine, struct vm_hot_list *list,
                              struct vm_page *page, uint32_t frame) {
-    vm_page_reset_flags(page, VM_PAGE_CPU_FREE);
+    vm_page_reset_flags(page, VM_PAGE_ON_CPU);
     page->next = list->head;
     page->previous = VM_NO_LINK;
     if (list->count++)
@@ -54,7 +56,7 @@ static inline void push_head(struct vm_machine *machine, struct vm_hot_list *lis
 
 static void push_tail(struct vm_machine *machine, struct vm_hot_list *list, uint32_t frame) {
     struct vm_page *page = vm_page_of(machine, frame);
-    vm_page_reset_flags(page, VM_PAGE_CPU_FREE);
+    vm_page_reset_flags(page, VM_PAGE_ON_CPU);
     page->next = VM_NO_LINK;
     page->previous = list->tail;
     if (list->count++)
@@ -208,6 +210,8 @@ static inline struct vm_page *take_from_zone(struct vm_machine *machine, struct 
     bool cleared;
     struct vm_page *page = take_listed(machine, zone, cpu, purpose, &cleared);
     if (!page) {
+        if (machine->smp)
+            vm_lru_drain(machine);
         drain_zone(machine, zone);
         page = take_listed(machine, zone, cpu, purpose, &cleared);
     }
@@ -366,15 +370,15 @@ static inline void put_listed(struct vm_machine *machine, struct vm_zone *zone,
 static inline void check_unused(struct vm_machine *machine, const struct vm_page *page) {
     VM_ASSERT(machine, vm_page_counts(page) == 0);
     VM_ASSERT(machine, page->rmap == 0);
-    VM_ASSERT(machine, !vm_page_is(page, VM_PAGE_FREE | VM_PAGE_CPU_FREE | VM_PAGE_LISTED |
-                                             VM_PAGE_SWAPCACHE | VM_PAGE_TABLE | VM_PAGE_RESERVED |
-                                             VM_PAGE_LOCKED));
+    VM_ASSERT(machine,
+              !vm_page_is(page, VM_PAGE_FREE | VM_PAGE_ON_CPU | VM_PAGE_LISTED | VM_PAGE_SWAPCACHE |
+                                    VM_PAGE_TABLE | VM_PAGE_RESERVED | VM_PAGE_LOCKED));
     (void)machine;
     (void)page;
 }
 
-static void free_frames_of_zone(struct vm_machine *machine, struct vm_zone *zone,
-                                struct vm_page *const *pages, unsigned n) {
+void vm_frames_list_free(struct vm_machine *machine, struct vm_zone *zone,
+                         struct vm_page *const *pages, unsigned n) {
     unsigned cpu = vm_cpu_number(machine);
     struct vm_zone_cpu *lists = &zone->cpu[cpu];
     struct vm_hot_list *list = machine->cpus[cpu].in_shortage ? &lists->cold : &lists->hot;
@@ -384,7 +388,6 @@ static void free_frames_of_zone(struct vm_machine *machine, struct vm_zone *zone
         pages[i]->owner = NULL;
         pages[i]->index = 0;
     }
-    vm_fetch_add(machine, &zone->free_frames, n);
     lock_lists(machine, lists);
     for (unsigned i = 0; i < n; i++)
         put_listed(machine, zone, list, pages[i]);
@@ -392,7 +395,11 @@ static void free_frames_of_zone(struct vm_machine *machine, struct vm_zone *zone
 }
 
 void vm_frame_free(struct vm_machine *machine, struct vm_page *page) {
-    free_frames_of_zone(machine, vm_page_zone(machine, page), &page, 1);
+    struct vm_zone *zone = vm_page_zone(machine, page);
+
+    check_unused(machine, page);
+    vm_fetch_add(machine, &zone->free_frames, 1);
+    vm_frames_list_free(machine, zone, &page, 1);
 }
 
 /* How many of the n pages, from the first on, are of the first one's zone. */
@@ -412,15 +419,28 @@ static void count_anonymous_out(struct vm_machine *machine, struct vm_page *cons
     vm_count(machine, memory.anonymous, 0 - anonymous);
 }
 
+/* Those that are still in a pagevec count as free, and are had by draining it. */
+static void free_pages_of_zone(struct vm_machine *machine, struct vm_zone *zone,
+                               struct vm_page *const *pages, unsigned n) {
+    struct vm_page *dead[PAGES_AT_ONCE];
+
+    for (unsigned i = 0; i < n; i++)
+        dead[i] = pages[i];
+    vm_fetch_add(machine, &zone->free_frames, n); /* first: another CPU may drain it and take it */
+    unsigned at_hand = vm_lru_remove_dead(machine, zone, dead, n);
+    vm_frames_list_free(machine, zone, dead, at_hand);
+    if (at_hand < n)
+        vm_lru_drain_this_cpu(machine);
+}
+
 void vm_pages_free(struct vm_machine *machine, struct vm_page *const *pages, unsigned n) {
     count_anonymous_out(machine, pages, n);
     if (machine->pages_freed)
         machine->pages_freed(machine, pages, n);
     while (n) {
         struct vm_zone *zone = vm_page_zone(machine, pages[0]);
-        unsigned same = pages_of_one_zone(machine, pages, n);
-        vm_lru_remove_dead(machine, zone, pages, same);
-        free_frames_of_zone(machine, zone, pages, same);
+        unsigned same = pages_of_one_zone(machine, pages, n < PAGES_AT_ONCE ? n : PAGES_AT_ONCE);
+        free_pages_of_zone(machine, zone, pages, same);
         pages += same;
         n -= same;
     }

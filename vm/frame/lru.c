@@ -6,8 +6,10 @@
  * the zone's lru_lock. A list holds no reference: vm_page_free() takes a page off that nobody holds
  * any more. Between the last reference and that, reclaim may find the page on its list; a count
  * of zero tells it to leave the page alone.
+ *
+ * Machines of several CPUs come here by way of their pagevecs (pagevec.c).
  */
-#include "vm/frame/frame.h"
+#include "vm/frame/zone.h"
 
 static enum vm_lru_list list_of(const struct vm_page *page) {
     return vm_page_is(page, VM_PAGE_ACTIVE) ? VM_LRU_ACTIVE : VM_LRU_INACTIVE;
@@ -55,11 +57,8 @@ static void unlink_page(struct vm_machine *machine, struct vm_lru *list, struct 
     count(list, (uint64_t)0 - 1);
 }
 
-/* => lru_lock held */
-static void add(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page,
-                enum vm_lru_list list) {
-    if (vm_page_is(page, VM_PAGE_LISTED))
-        return;
+void vm_lru_link(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page,
+                 enum vm_lru_list list) {
     vm_page_clear(machine, page, VM_PAGE_ACTIVE);
     vm_page_set(machine, page,
                 list == VM_LRU_ACTIVE ? VM_PAGE_LISTED | VM_PAGE_ACTIVE : VM_PAGE_LISTED);
@@ -67,22 +66,31 @@ static void add(struct vm_machine *machine, struct vm_zone *zone, struct vm_page
 }
 
 void vm_lru_add(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list) {
-    struct vm_zone *zone = vm_page_zone(machine, page);
     VM_ASSERT(machine, !vm_page_is(page, VM_PAGE_FREE | VM_PAGE_RESERVED));
+    if (machine->smp) {
+        vm_lru_park(machine, page, list);
+        return;
+    }
+    struct vm_zone *zone = vm_page_zone(machine, page);
     vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
-    add(machine, zone, page, list);
+    if (!vm_page_is(page, VM_PAGE_LISTED))
+        vm_lru_link(machine, zone, page, list);
     vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
 }
 
 void vm_lru_put_back(struct vm_machine *machine, struct vm_page *page) {
-    struct vm_zone *zone = vm_page_zone(machine, page);
-    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
-    add(machine, zone, page, list_of(page));
-    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
+    vm_lru_add(machine, page, list_of(page));
+}
+
+/* Who wants to take or move a page that is on its way has it arrive first. */
+static inline void have_arrive(struct vm_machine *machine, const struct vm_page *page) {
+    if (vm_page_is(page, VM_PAGE_ON_CPU))
+        vm_lru_drain(machine);
 }
 
 bool vm_lru_remove(struct vm_machine *machine, struct vm_page *page) {
     struct vm_zone *zone = vm_page_zone(machine, page);
+    have_arrive(machine, page);
     vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
     bool listed = vm_page_is(page, VM_PAGE_LISTED);
     if (listed) {
@@ -93,21 +101,35 @@ bool vm_lru_remove(struct vm_machine *machine, struct vm_page *page) {
     return listed;
 }
 
-/* Nobody holds these pages, so their flags are nobody else's to change: a plain store will do. */
-static void remove_dead(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page) {
+/* Nobody holds these pages, so their flags are nobody else's to change: a plain store will do. True:
+ * it can be freed; false: it is in a CPU's pagevec, and no longer says so. Then it is the pagevec's. */
+static bool remove_dead(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page) {
     uint32_t flags = vm_page_flags(page);
-    if (!(flags & VM_PAGE_LISTED))
-        return;
-    unlink_page(machine, &zone->lru[list_of(page)], page);
-    atomic_store_explicit(&page->flags, flags & ~(uint32_t)VM_PAGE_LISTED, memory_order_relaxed);
+    if (flags & VM_PAGE_LISTED)
+        unlink_page(machine, &zone->lru[list_of(page)], page);
+    atomic_store_explicit(&page->flags, flags & ~(uint32_t)(VM_PAGE_LISTED | VM_PAGE_ON_CPU),
+                          memory_order_relaxed);
+    return !(flags & VM_PAGE_ON_CPU);
 }
 
-void vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
-                        struct vm_page *const *pages, unsigned n) {
+static bool all_unlisted(struct vm_page *const *pages, unsigned n) {
+    for (unsigned i = 0; i < n; i++)
+        if (vm_page_is(pages[i], VM_PAGE_LISTED | VM_PAGE_ON_CPU))
+            return false;
+    return true;
+}
+
+unsigned vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
+                            struct vm_page **pages, unsigned n) {
+    unsigned free = 0;
+    if (all_unlisted(pages, n))
+        return n;
     vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
     for (unsigned i = 0; i < n; i++)
-        remove_dead(machine, zone, pages[i]);
+        if (remove_dead(machine, zone, pages[i]))
+            pages[free++] = pages[i];
     vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
+    return free;
 }
 
 enum end { HEAD, TAIL };
@@ -116,6 +138,7 @@ enum end { HEAD, TAIL };
 static void move(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list,
                  enum end end) {
     struct vm_zone *zone = vm_page_zone(machine, page);
+    have_arrive(machine, page);
     vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
     if (vm_page_is(page, VM_PAGE_LISTED)) {
         unlink_page(machine, &zone->lru[list_of(page)], page);
@@ -155,7 +178,7 @@ static bool get_unless_free(const struct vm_machine *machine, struct vm_page *pa
     return false;
 }
 
-unsigned vm_lru_isolate(struct vm_machine *machine, struct vm_zone *zone, enum vm_lru_list list,
+static unsigned isolate(struct vm_machine *machine, struct vm_zone *zone, enum vm_lru_list list,
                         unsigned n, struct vm_page **pages) {
     struct vm_lru *lru = &zone->lru[list];
     unsigned taken = 0;
@@ -171,4 +194,14 @@ unsigned vm_lru_isolate(struct vm_machine *machine, struct vm_zone *zone, enum v
     }
     vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
     return taken;
+}
+
+/* Pages that are on their way are the youngest, and only wanted when there are no others. */
+unsigned vm_lru_isolate(struct vm_machine *machine, struct vm_zone *zone, enum vm_lru_list list,
+                        unsigned n, struct vm_page **pages) {
+    unsigned taken = isolate(machine, zone, list, n, pages);
+    if (taken == n || !machine->smp)
+        return taken;
+    vm_lru_drain(machine);
+    return taken + isolate(machine, zone, list, n - taken, pages + taken);
 }

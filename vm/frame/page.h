@@ -37,7 +37,7 @@ enum vm_page_flag {
     VM_PAGE_FREE = 1u << 11,       /* heads a free block; swap is its order; zone lock */
     VM_PAGE_DESIGN_0 = 1u << 12,   /* the design's own */
     VM_PAGE_DESIGN_1 = 1u << 13,
-    VM_PAGE_CPU_FREE = 1u << 14, /* free, on a CPU's own list */
+    VM_PAGE_ON_CPU = 1u << 14,   /* on a CPU's own list: free; or else in its pagevec */
     VM_PAGE_DESIGN_2 = 1u << 15, /* goes along when the page moves to another frame */
 };
 

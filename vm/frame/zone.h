@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * zone.h - what the files of this room offer each other. All => the zone's lock is held.
+ * zone.h - what the files of this room offer each other.
  */
 #ifndef VM_ZONE_H
 #define VM_ZONE_H
 
 #include "vm/frame/frame.h"
+
+/* ---- free blocks. => the zone's lock is held */
 
 /* Takes the smallest free block, or the first part of it: 2^*order frames, *order at most as given.
  * Returns the first one's number; VM_NO_LINK if nothing is free. */
@@ -18,6 +20,19 @@ void vm_buddy_give(struct vm_machine *machine, struct vm_zone *zone, uint32_t fr
 /* Gives the next untouched frames to the buddy allocator. False: none is left, or their descriptors
  * find no memory. */
 bool vm_zone_grow(struct vm_machine *machine, struct vm_zone *zone);
+
+/* ---- => no lock of the ranks that are taken, or a later one, is held */
+
+/* Lists frames as free that nobody holds, and that free_frames has counted. */
+void vm_frames_list_free(struct vm_machine *machine, struct vm_zone *zone,
+                         struct vm_page *const *pages, unsigned n);
+
+/* Parks the page for this CPU, unless it is parked or LISTED. */
+void vm_lru_park(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list);
+
+/* Puts the page at the head of the list. => the zone's lru_lock is held; not LISTED */
+void vm_lru_link(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page,
+                 enum vm_lru_list list);
 
 /* A CPU's lists of a new zone. */
 void vm_hot_lists_init(struct vm_zone *zone, unsigned cpu);

@@ -106,7 +106,7 @@ static bool cool_entry(struct vm_machine *machine, vm_pte_slot *slot) {
         return false;
     vm_pte_clear_bits(machine, slot, VM_PTE_ACCESSED);
     vm_page_clear(machine, page, VM_PAGE_REFERENCED);
-    if (vm_page_is(page, VM_PAGE_LISTED))
+    if (vm_page_is(page, VM_PAGE_LISTED | VM_PAGE_ON_CPU))
         vm_lru_move(machine, page, VM_LRU_INACTIVE);
     return true;
 }
@@ -144,7 +144,7 @@ static void make_discardable(struct vm_machine *machine, struct vm_page *page, v
     vm_page_clear(machine, page, VM_PAGE_DIRTY | VM_PAGE_REFERENCED);
     vm_page_set(machine, page, VM_PAGE_DISCARDABLE);
     vm_pte_clear_bits(machine, slot, VM_PTE_DIRTY | VM_PTE_ACCESSED);
-    if (vm_page_is(page, VM_PAGE_LISTED))
+    if (vm_page_is(page, VM_PAGE_LISTED | VM_PAGE_ON_CPU))
         vm_lru_move_to_tail(machine, page);
 }
 
