@@ -251,7 +251,7 @@ static void list_scenarios(void) {
 
 static const char usage[] =
     "schedule [OPTION]...   tries the races of tests/schedule/ in every order\n"
-    "  --part=NAME          toys, walks, faults, objects or reclaims only\n"
+    "  --part=NAME          toys, walks, faults, objects, reclaims or migrations only\n"
     "  --scenario=NAME      those whose names begin so; --list names all\n"
     "  --design=NAMES       on these designs only, with spaces between\n"
     "  --preemptions=N      all schedules with up to N preemptions (2; 0 to 3)\n"

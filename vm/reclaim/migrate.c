@@ -142,6 +142,7 @@ static enum vm_step rewrite_entry(const struct vm_mapping *mapping, void *contex
                           .count = 1,
                           .entries = &frozen };
 
+    VM_ASSERT(machine, vm_pte_frozen(frozen));
     vm_rmap_remove(machine, &run);
     if (!is_object_page(m->from))
         vm_rmap_replaced(machine, m->from, m->to);
@@ -184,6 +185,7 @@ static int migrate(struct migration *m) {
         take_over_identity(m);
         rewrite(m);
     }
+    VM_ASSERT(m->machine, frozen_entries(m) == 0);
     vm_rmap_unreserve(m->machine, &m->reserve);
     return error;
 }
