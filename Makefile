@@ -8,7 +8,7 @@ export JOBS
 # CMake's make is not a part of this one: it gets its own number of jobs.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: all check demo bench install format docs clean help
+.PHONY: all check coverage demo bench install format docs clean help
 
 all: ## build the library and the command into build/release
 	@tools/install-deps.sh build
@@ -18,6 +18,10 @@ all: ## build the library and the command into build/release
 check: ## build and test in every configuration that matters
 	@tools/install-deps.sh build check
 	@tools/check.sh
+
+coverage: ## print which lines and branches of vm/ the tests come to
+	@tools/install-deps.sh build check coverage
+	@tools/coverage.sh
 
 demo: ## record a real build, and run it through two reverse-mapping designs
 	@tools/install-deps.sh build demo

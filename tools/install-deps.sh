@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # install-deps.sh PURPOSE... - sees to it that what a purpose needs is there.
-# Purposes: build, check, demo, format, docs. As root, what is missing is installed with apt-get;
+# Purposes: build, check, coverage, demo, format, docs. As root, what is missing is installed with apt-get;
 # otherwise it is named, with the command that installs it, and the script fails.
 set -eu
 
@@ -41,6 +41,7 @@ for purpose in "$@"; do
         needs python3 command -v python3
         needs spin command -v spin
         ;;
+    coverage) needs gcc command -v gcov ;;
     demo) needs zstd command -v zstd ;;
     format) needs clang-format-14 command -v clang-format-14 ;;
     docs) needs mandoc command -v mandoc ;;
