@@ -112,6 +112,7 @@ static struct run_request request_for(const struct compare *compare, const char 
         .nonlinear = settings->nonlinear,
         .fault_around = settings->fault_around,
         .cpus = settings->cpus,
+        .lock_stats = settings->lock_stats && !judge,
         .contents = contents ? VM_CONTENTS_KEPT : VM_METADATA_ONLY,
         .verify = judge,
         .verify_every = settings->verify_every,

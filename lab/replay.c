@@ -80,6 +80,7 @@ static struct run_request request_for(const struct replay *replay, const struct 
         .nonlinear = settings->nonlinear,
         .fault_around = settings->fault_around,
         .cpus = settings->cpus,
+        .lock_stats = settings->lock_stats,
         .verify = settings->verify,
         .verify_every = settings->verify_every,
         .dump = replay->dump,

@@ -205,6 +205,27 @@ static json_t *caches(const struct run_result *result) {
     return caches;
 }
 
+static json_t *locks(const struct run_result *result) {
+    if (!result->lock_count)
+        return json_null();
+    json_t *locks = json_array();
+    for (unsigned i = 0; i < result->lock_count; i++) {
+        const struct run_lock *lock = &result->locks[i];
+        json_t *entry = json_object();
+        json_object_set_new(entry, "name", json_string(lock->name));
+        json_object_set_new(entry, "shared", json_boolean(lock->shared));
+        set_count(entry, "acquired", lock->acquired);
+        set_count(entry, "contended", lock->contended);
+        set_count(entry, "handed_over", lock->handed_over);
+        set_count(entry, "hold_ns", lock->hold_ns);
+        set_count(entry, "hold_most_ns", lock->hold_most_ns);
+        set_count(entry, "wait_ns", lock->wait_ns);
+        set_count(entry, "wait_most_ns", lock->wait_most_ns);
+        json_array_append_new(locks, entry);
+    }
+    return locks;
+}
+
 static json_t *refused(const struct run_result *result) {
     json_t *refused = json_object();
     for (int op = 0; op < OPS; op++) {
@@ -249,6 +270,7 @@ json_t *report_design(const struct run_request *request, const struct run_result
     json_object_set_new(design, "entries", entries(&result->stats));
     json_object_set_new(design, "memory", memory(&result->stats));
     json_object_set_new(design, "caches", caches(result));
+    json_object_set_new(design, "locks", locks(result));
     json_object_set_new(design, "refused", refused(result));
     json_object_set_new(design, "end", json_string(end_name(result->end)));
     json_object_set_new(design, "failure",

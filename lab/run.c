@@ -88,6 +88,22 @@ static void note_after(const struct vm_cache_view *view, void *context) {
         cache->live_after = view->live;
 }
 
+static void note_lock(const struct vm_lock_view *view, void *context) {
+    struct run_result *result = context;
+    if (result->lock_count == RUN_LOCKS)
+        return;
+    struct run_lock *lock = &result->locks[result->lock_count++];
+    *lock = (struct run_lock){ .shared = view->shared,
+                               .acquired = view->acquired,
+                               .contended = view->contended,
+                               .handed_over = view->handed_over,
+                               .hold_ns = view->hold_ns,
+                               .hold_most_ns = view->hold_most_ns,
+                               .wait_ns = view->wait_ns,
+                               .wait_most_ns = view->wait_most_ns };
+    snprintf(lock->name, sizeof(lock->name), "%s", view->name);
+}
+
 static void collect(struct run *run) {
     struct run_result *result = run->result;
     struct player *player = run->player;
@@ -105,6 +121,7 @@ static void collect(struct run *run) {
     for (int cost = 0; cost <= VM_COST_OTHER; cost++)
         result->cost_peak[cost] = vm_cost_peak(player->world->machine, (enum vm_cost)cost);
     vm_cache_each(player->world->machine, note_end, result);
+    vm_lock_each(player->world->machine, note_lock, result);
     world_clear(player->world);
     vm_cache_each(player->world->machine, note_after, result);
 }
@@ -280,6 +297,7 @@ void run_trace(const struct run_request *request, struct run_result *result) {
         .frames = request->frames,
         .contents = request->contents,
         .cpus = request->cpus,
+        .lock_stats = request->lock_stats,
         .design = request->design,
         .file_index = request->file_index,
         .fork_copy = request->fork_copy,

@@ -34,6 +34,7 @@ struct run_request {
     unsigned fault_around;
     uint64_t frames, swap_pages;
     unsigned cpus;
+    bool lock_stats;
     enum vm_contents contents;
     bool verify;
     uint64_t verify_every; /* events; 0: at the end only */
@@ -51,7 +52,7 @@ enum run_end {
     RUN_FAILED,    /* the machine or the dump could not be made */
 };
 
-enum { RUN_CACHES = 48 };
+enum { RUN_CACHES = 48, RUN_LOCKS = 64 };
 
 struct run_cache {
     char name[32];
@@ -60,6 +61,13 @@ struct run_cache {
     uint64_t live_before, live,
         live_after; /* before the first process, at the trace's end, after the last exit */
     uint64_t live_bytes, peak_bytes, held_bytes;
+};
+
+struct run_lock {
+    char name[40];
+    bool shared;
+    uint64_t acquired, contended, handed_over;
+    uint64_t hold_ns, hold_most_ns, wait_ns, wait_most_ns;
 };
 
 struct run_result {
@@ -81,6 +89,8 @@ struct run_result {
     uint64_t cost_peak[VM_COST_OTHER + 1];
     struct run_cache caches[RUN_CACHES];
     unsigned cache_count;
+    struct run_lock locks[RUN_LOCKS]; /* none unless asked for */
+    unsigned lock_count;
 };
 
 void run_trace(const struct run_request *request, struct run_result *result);

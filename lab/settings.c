@@ -64,14 +64,17 @@ const char settings_help[] =
     "reverse map\n"
     "                          against a scan of all page tables, and all contents against the "
     "model\n"
+    "  --lockstat              tell of each kind of lock how long it was held and waited for; the "
+    "clock\n"
+    "                          is read at each, which costs time\n"
     "  --ask PID:ADDR:N|all    at the end, ask who maps those N pages, or all that are mapped, and "
     "tell\n"
     "                          what the answers cost; a trace may ask, too: `! ask PID ADDR N`\n";
 
 static const char *const shared_options[] = {
-    "--memory", "--swap",         "--contents", "--metadata",   "--file-index",
-    "--fork",   "--fault-around", "--verify",   "--chain-lock", "--json",
-    "--help",   "--nonlinear",    "--workload", "--ask",        "--cpus",
+    "--memory",       "--swap",   "--contents",   "--metadata", "--file-index", "--fork",
+    "--fault-around", "--verify", "--chain-lock", "--json",     "--help",       "--nonlinear",
+    "--workload",     "--ask",    "--cpus",       "--lockstat",
 };
 
 enum { SHARED_OPTIONS = sizeof(shared_options) / sizeof(shared_options[0]), OWN_OPTIONS = 8 };
@@ -213,6 +216,8 @@ static bool take_flag(struct settings *settings, const char *argument) {
         settings->contents = CONTENTS_NEVER;
     else if (strcmp(argument, "--verify") == 0)
         settings->verify = true;
+    else if (strcmp(argument, "--lockstat") == 0)
+        settings->lock_stats = true;
     else if (strcmp(argument, "--json") == 0)
         settings->json = true;
     else

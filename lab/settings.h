@@ -30,6 +30,7 @@ struct settings {
     enum vm_nonlinear nonlinear;
     unsigned fault_around;
     unsigned cpus;
+    bool lock_stats;
     enum contents_choice contents;
     bool verify;
     uint64_t verify_every; /* events; 0: at the end only */

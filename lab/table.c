@@ -210,6 +210,39 @@ static void print_refused(const json_t *design, FILE *stream) {
         json_number_value(json_object_get(entry, "first_line")), text_of(entry, "first_result"));
 }
 
+/* The columns of the papers' lock tables. A kind of lock is all locks of that kind together, so that
+ * more than 100% of the time may go into holding them. */
+static void print_lock(const json_t *lock, double wall_ns, FILE *stream) {
+    double taken = json_number_value(json_object_get(lock, "acquired"));
+    double contended = json_number_value(json_object_get(lock, "contended"));
+    double hold = json_number_value(json_object_get(lock, "hold_ns"));
+    double wait = json_number_value(json_object_get(lock, "wait_ns"));
+    char mean[TEXT_BYTES], most[TEXT_BYTES], waited[TEXT_BYTES], longest[TEXT_BYTES];
+    char total[TEXT_BYTES];
+    format_ns(hold / taken, mean);
+    format_ns(json_number_value(json_object_get(lock, "hold_most_ns")), most);
+    format_ns(contended > 0 ? wait / contended : 0, waited);
+    format_ns(json_number_value(json_object_get(lock, "wait_most_ns")), longest);
+    group_digits(taken, total);
+    fprintf(stream, "  %6.2f%% %6.2f%% %10s %10s %10s %10s %14s  %s%s\n",
+            wall_ns > 0 ? hold / wall_ns * 100 : 0, contended / taken * 100, mean, most, waited,
+            longest, total, text_of(lock, "name"),
+            json_is_true(json_object_get(lock, "shared")) ? ", readers" : "");
+}
+
+static void print_locks(const json_t *design, FILE *stream) {
+    const json_t *locks = json_object_get(design, "locks");
+    double wall_ns = json_number_value(json_object_get(design, "wall_seconds")) * 1e9;
+    size_t i;
+    const json_t *lock;
+    if (!json_array_size(locks))
+        return;
+    fprintf(stream, "\nLocks with %s\n  %7s %7s %10s %10s %10s %10s %14s  %s\n",
+            text_of(design, "name"), "in use", "waited", "held", "at most", "wait", "at most",
+            "taken", "lock");
+    json_array_foreach((json_t *)(uintptr_t)locks, i, lock) print_lock(lock, wall_ns, stream);
+}
+
 static bool group_has_rows(const json_t *designs, size_t heading) {
     char cell[TEXT_BYTES];
     for (size_t r = heading + 1; r < sizeof(rows) / sizeof(rows[0]) && rows[r].label; r++)
@@ -233,4 +266,6 @@ void report_print_table(const json_t *document, FILE *stream) {
             fprintf(stream, "\n%s\n", rows[r].group);
     }
     print_refused(json_array_get(designs, 0), stream);
+    for (size_t i = 0; i < json_array_size(designs); i++)
+        print_locks(json_array_get(designs, i), stream);
 }

@@ -10,7 +10,7 @@ failed=0
 for trace in refused cow_chain; do
     "$objrmap" replay --json "$project/tests/traces/$trace.vmt" >>"$work/json" || exit 1
 done
-"$objrmap" compare --json --rounds 1 "$project/tests/traces/family.vmt" >>"$work/json" || exit 1
+"$objrmap" compare --lockstat --json --rounds 1 "$project/tests/traces/family.vmt" >>"$work/json" || exit 1
 sed -n 's/^ *"\([a-z_]*\)":.*/\1/p' "$work/json" | sort -u >"$work/names"
 [ "$(wc -l <"$work/names")" -ge 60 ] || { echo "only $(wc -l <"$work/names") names"; failed=1; }
 while read -r name; do

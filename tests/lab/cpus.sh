@@ -85,6 +85,16 @@ grep -q '"cpus": 4,' "$work/out" || wrong "the report tells other CPUs"
     >"$work/out" || wrong "compare --cpus 2: exit $?"
 grep -q '"cpus": 2,' "$work/out" || wrong "compare tells other CPUs"
 
+# Locks are counted when asked for, on one CPU and on several.
+for n in 1 2; do
+    "$objrmap" replay --cpus $n --lockstat --design pte-chain --json "$work/mix1.vmt" >"$work/out" ||
+        wrong "--lockstat: exit $?"
+    awk -F'[:,]' '/"name": "page.s chain"/ { chain = 1 } chain && /"acquired":/ { exit $2 + 0 == 0 }
+        END { if (!chain) exit 1 }' "$work/out" || wrong "--lockstat on $n CPUs tells of no chains"
+done
+"$objrmap" replay --lockstat "$work/mix1.vmt" | grep -q '^Locks with anon-vma$' || wrong "no table of locks"
+"$objrmap" replay --json "$work/mix1.vmt" | grep -q '"locks": null' || wrong "locks without --lockstat"
+
 # Two processes that together need more than there is.
 printf 'objrmap-trace 1\np 41 small\np 42 greedy\nm 41 10000000 8000 rw-p - 0\nm 42 10000000 1000000 rw-p - 0\nw 42 10000000 4096\nw 41 10000000 8\n' \
     >"$work/big.vmt"
