@@ -66,7 +66,7 @@ static const struct random_op ops[] = {
     /* Populated, locked, a stack that grows, the heap. */
     MAP_BY(PRIVATE | VM_MAP_LOCKED, HIGH(0, 4)),
     MAP_BY(PRIVATE | VM_MAP_POPULATE, HIGH(6, 4), .object = 3),
-    MAP_BY(PRIVATE | VM_MAP_GROWSDOWN, HIGH(90, 2)), WRITE(HIGH(88, 1)), WRITE(HIGH(47, 1)),
+    MAP_BY(PRIVATE | VM_MAP_GROWSDOWN, HIGH(400, 2)), WRITE(HIGH(398, 1)), WRITE(HIGH(380, 1)),
     { RANDOM_BRK, HEAP(0, 6) }, WRITE(HEAP(0, 5)), { RANDOM_BRK, HEAP(0, 9) },
     { RANDOM_BRK, HEAP(0, 3) }, { RANDOM_BRK, HEAP(0, 0) }, { RANDOM_BRK, HEAP(0, 4) },
     WRITE(HEAP(1, 2)),

@@ -14,6 +14,7 @@
 #include "life.h"
 
 #include <objrmap/rmap.h>
+#include <objrmap/stats.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -248,6 +249,38 @@ static bool give_up(struct matrix *matrix, const struct life *life) {
     return false;
 }
 
+/* The script that makes every call must come by every kind of fault, and by all that reclaim does. */
+static bool all_cases_met(struct matrix *matrix, struct life *life) {
+    struct vm_stats stats;
+    vm_stats_read(life->state.player->world->machine, &stats);
+    const struct {
+        const char *name;
+        uint64_t count;
+    } cases[] = {
+        { "zero page", stats.faults.zero },
+        { "first write", stats.faults.first_write },
+        { "object read", stats.faults.file },
+        { "page mapped around", stats.faults.around },
+        { "shared write", stats.faults.shared_write },
+        { "copy-on-write", stats.faults.cow },
+        { "reuse", stats.faults.reuse },
+        { "swap-in", stats.faults.swap_in },
+        { "stack growth", stats.faults.stack },
+        { "spurious fault", stats.faults.spurious },
+        { "SIGSEGV", stats.faults.segv },
+        { "SIGBUS", stats.faults.bus },
+        { "page swapped out", stats.reclaim.swapped_out },
+        { "page written back", stats.reclaim.written },
+        { "entry copied", stats.entries.copied },
+        { "entry moved", stats.entries.moved },
+        { "page moved to a node", stats.migration.moved + (matrix->setup.plan.nodes < 2) },
+    };
+    for (size_t i = 0; !matrix->options.file && i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (!cases[i].count)
+            return life_fails(life, "the script meets no %s", cases[i].name);
+    return true;
+}
+
 /* Nothing fails: what do steps come to, and which calls could have failed? */
 static bool live_well(struct matrix *matrix) {
     struct life life;
@@ -256,7 +289,7 @@ static bool live_well(struct matrix *matrix) {
     bool good = true;
     for (size_t i = 0; good && i < matrix->script.count; i++)
         good = life_step(&life, i, LIFE_CHECK_ALL, &matrix->expected[i]);
-    good = good && life_end(&life, &matrix->hash);
+    good = good && life_end(&life, &matrix->hash) && all_cases_met(matrix, &life);
     if (!good)
         give_up(matrix, &life);
     life_destroy(&life);
