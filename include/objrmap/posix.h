@@ -9,7 +9,7 @@
 #ifndef OBJRMAP_POSIX_H
 #define OBJRMAP_POSIX_H
 
-#include <objrmap/port.h>
+#include <objrmap/vm.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,7 +24,8 @@ enum posix_frames { POSIX_FRAMES_SMALL, POSIX_FRAMES_HUGE };
 
 struct posix_port {
     struct vm_port port;
-    enum posix_frames frames; /* SMALL after posix_port_init(); may be changed before use */
+    enum posix_frames frames;      /* SMALL after posix_port_init(); may be changed before use */
+    struct posix_reclaim *reclaim; /* threads that run; NULL: none */
 };
 
 /* Fills in every function that a machine of this many CPUs needs. Nothing has to be freed. */
@@ -35,6 +36,18 @@ void posix_port_init(struct posix_port *posix, unsigned cpus);
  * so is CPU 0. => no two threads that call into one machine at once say the same
  */
 void posix_cpu_set(unsigned cpu);
+
+/* ---------------------------------------------------------------- reclaim threads */
+
+/*
+ * A thread for each of the machine's nodes, which frees frames when the node is low, as CPU first_cpu
+ * and those after it: those are the threads' alone, and below the machine's `cpus`. NULL when a
+ * thread cannot be made. Both calls => nobody else calls into the machine meanwhile; one machine a
+ * port. Stop before the machine is destroyed.
+ */
+struct posix_reclaim *posix_reclaim_start(struct posix_port *posix, struct vm_machine *machine,
+                                          unsigned nodes, unsigned first_cpu);
+void posix_reclaim_stop(struct posix_reclaim *threads);
 
 /* ---------------------------------------------------------------- files */
 

@@ -68,6 +68,8 @@ void plan_make(struct plan *plan, uint64_t seed, uint64_t number) {
     if (one_in(&dice, 12))
         plan->failures.write = 1 + below(&dice, 20);
     plan->nodes = one_in(&dice, 3) ? 2 : 1;
+    plan->low = one_in(&dice, 4) ? plan->frames / (1 + below(&dice, 4)) : 0;
+    plan->swappiness = PICK(&dice, 0, 0, 1, 100);
 }
 
 bool plan_injects(const struct plan *plan) {
@@ -75,7 +77,7 @@ bool plan_injects(const struct plan *plan) {
 }
 
 bool plan_is_tight(const struct plan *plan) {
-    return plan_injects(plan) || plan->areas || plan->frames < 2048;
+    return plan_injects(plan) || plan->areas || plan->low || plan->frames < 2048;
 }
 
 static const struct {
@@ -92,6 +94,8 @@ static const struct {
     { "nonlinear", offsetof(struct plan, nonlinear) },
     { "cpus", offsetof(struct plan, cpus) },
     { "nodes", offsetof(struct plan, nodes) },
+    { "low", offsetof(struct plan, low) },
+    { "swappiness", offsetof(struct plan, swappiness) },
     { "areas", offsetof(struct plan, areas) },
     { "locked", offsetof(struct plan, locked) },
     { "addresses", offsetof(struct plan, addresses) },

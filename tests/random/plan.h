@@ -27,6 +27,8 @@ struct plan {
     uint64_t nonlinear; /* enum vm_nonlinear; designs that cannot chain do the next best */
     uint64_t cpus;      /* more than 1: locks are taken, though nobody competes */
     uint64_t nodes;     /* 0: one */
+    uint64_t low;       /* frames that page tables can lie in; 0: all */
+    uint64_t swappiness;
     uint64_t areas;     /* limits; 0: none of our own */
     uint64_t locked;    /* ... in pages */
     uint64_t addresses; /* ... in pages */

@@ -262,6 +262,8 @@ static struct vm_machine_config config_for(const struct request *request) {
         .contents = plan->metadata ? VM_METADATA_ONLY : VM_CONTENTS_KEPT,
         .cpus = (unsigned)plan->cpus,
         .nodes = (unsigned)plan->nodes,
+        .low_frames = plan->low,
+        .swappiness = (unsigned)plan->swappiness,
         .design = request->design,
         .file_index = request->file_index,
         .fork_copy = plan->eager ? VM_FORK_EAGER : VM_FORK_LAZY,

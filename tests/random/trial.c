@@ -202,7 +202,7 @@ static void simplify_plan(struct shrinking *shrinking) {
     simpler.eager = 0;
     try_plan(shrinking, simpler);
     simpler = *plan;
-    simpler.nodes = 0;
+    simpler.nodes = simpler.low = simpler.swappiness = 0;
     try_plan(shrinking, simpler);
     simpler = *plan;
     simpler.index = simpler.global = simpler.nonlinear = 0;
