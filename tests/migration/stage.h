@@ -35,7 +35,7 @@ static inline void stage_open_as(struct stage *stage, struct vm_machine_config p
     plan.frames = plan.frames ? plan.frames : FRAMES;
     plan.nodes = plan.nodes ? plan.nodes : 2;
     plan.swap = &stage->swap.backing;
-    plan.swap_pages = 4096;
+    plan.swap_pages = plan.swap_pages ? plan.swap_pages : 4096;
     const char *why = NULL;
     if (vm_machine_create(&plan, &stage->machine, &why) != VM_OK)
         fail_msg("no machine: %s", why ? why : "no memory");
