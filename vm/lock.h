@@ -21,7 +21,8 @@ struct vm_machine;
 struct vm_page;
 
 /* Outermost first. Two locks of one rank are never held together; the pairs that must be (fork and
- * mremap hold two leaf tables) have a second rank. */
+ * mremap hold two leaf tables) have a second rank. Reclaim holds many page locks, which it only tried
+ * for. */
 enum vm_rank {
     VM_RANK_SPACE,        /* a space's areas and the shape of its page tables; sleeps */
     VM_RANK_SPACE_CHILD,  /* fork: the new child, that nobody else can reach yet */
