@@ -74,17 +74,12 @@ static enum vm_access access_to_populate(const struct vm_area *area) {
     return vm_area_flags(area) & VM_AREA_EXEC ? VM_EXECUTE : VM_WRITE;
 }
 
-/* Under the table's lock: reclaim that has not seen the area locked yet holds it until the entry has
- * gone. */
 static bool is_populated(struct vm_space *space, uint64_t address, enum vm_access access) {
-    struct vm_machine *machine = space->machine;
     struct vm_leaf leaf;
 
-    if (!vm_table_find(machine, space->root, address, &leaf))
+    if (!vm_table_find(space->machine, space->root, address, &leaf))
         return false;
-    vm_lock(machine, &leaf.table->lock, VM_RANK_TABLE);
     vm_pte entry = vm_pte_read(&leaf.entries[vm_table_index(address, 0)]);
-    vm_unlock(machine, &leaf.table->lock, VM_RANK_TABLE);
     return vm_pte_present(entry) && (access != VM_WRITE || vm_pte_writable(entry));
 }
 
