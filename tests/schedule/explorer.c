@@ -249,7 +249,8 @@ enum { CHANGES = 3 };
 struct lottery {
     uint64_t state;
     unsigned priority[ACTORS_MOST]; /* all different; the highest goes on */
-    unsigned changes[CHANGES];      /* steps before which whoever runs becomes the lowest */
+    unsigned changes[CHANGES];      /* steps before which whoever runs becomes the lowest, as does
+                                       whoever gives way */
     unsigned lowest;
 };
 
@@ -262,10 +263,10 @@ static uint64_t draw(struct lottery *lottery, uint64_t below) {
 }
 
 static struct lottery new_lottery(uint64_t seed, unsigned steps) {
-    struct lottery lottery = { .state = seed, .lowest = 1000 };
+    struct lottery lottery = { .state = seed, .lowest = 1000000 };
 
     for (unsigned i = 0; i < ACTORS_MOST; i++)
-        lottery.priority[i] = 2000 + (unsigned)draw(&lottery, 1000) * ACTORS_MOST + i;
+        lottery.priority[i] = 2000000 + (unsigned)draw(&lottery, 1000) * ACTORS_MOST + i;
     for (unsigned i = 0; i < CHANGES; i++)
         lottery.changes[i] = (unsigned)draw(&lottery, steps ? steps : 1);
     return lottery;
@@ -278,6 +279,8 @@ static unsigned choose_by_lot(void *context, unsigned number, const struct step 
 
     if (step->current != NOBODY && step->current != usual)
         return usual; /* it has turned long enough */
+    if (step->yielded != NOBODY)
+        lottery->priority[step->yielded] = lottery->lowest--;
     for (unsigned i = 0; i < CHANGES; i++)
         if (lottery->changes[i] == number && step->current != NOBODY)
             lottery->priority[step->current] = lottery->lowest--;

@@ -24,6 +24,7 @@ static const struct {
     { "objects", object_scenarios },
     { "reclaims", reclaim_scenarios },
     { "migrations", migration_scenarios },
+    { "nodes", node_scenarios },
 };
 
 enum { LISTS = sizeof lists / sizeof lists[0], DESIGNS_MOST = 16 };
@@ -251,7 +252,7 @@ static void list_scenarios(void) {
 
 static const char usage[] =
     "schedule [OPTION]...   tries the races of tests/schedule/ in every order\n"
-    "  --part=NAME          toys, walks, faults, objects, reclaims or migrations only\n"
+    "  --part=NAME          toys, walks, faults, objects, reclaims, migrations or nodes only\n"
     "  --scenario=NAME      those whose names begin so; --list names all\n"
     "  --design=NAMES       on these designs only, with spaces between\n"
     "  --preemptions=N      all schedules with up to N preemptions (2; 0 to 3)\n"

@@ -119,6 +119,11 @@ static void lock_in_memory(struct stage *stage) {
     require(vm_mlock(stage->parent, HERE, PAGE) == VM_OK);
 }
 
+static void lock_and_write(struct stage *stage) {
+    lock_in_memory(stage);
+    put(stage->parent, HERE, 2);
+}
+
 static void lock_and_check(struct stage *stage) {
     require(vm_mlock(stage->parent, HERE, PAGE) == VM_OK);
     require(vm_frame_at(stage->parent, HERE) != VM_NO_FRAME);
@@ -316,6 +321,11 @@ const struct scenario reclaim_scenarios[] = {
       .set_up = evicted_area,
       .actors = { reclaim, lock_and_check },
       .judge = judge_locked },
+    { .name = "reclaim-lock-family",
+      .what = "the child's entry is taken out, the parent's is locked and written to",
+      .set_up = parent_and_child,
+      .actors = { reclaim, lock_and_write },
+      .judge = judge_two_and_child_one },
     { .name = "reclaim-dontneed",
       .what = "contents are given up while they are evicted",
       .set_up = written_area,

@@ -13,5 +13,6 @@ extern const struct scenario fault_scenarios[];  /* faults against faults, fork,
 extern const struct scenario object_scenarios[]; /* truncation, write-back */
 extern const struct scenario reclaim_scenarios[];
 extern const struct scenario migration_scenarios[]; /* a page comes to another frame */
+extern const struct scenario node_scenarios[];      /* pages move between nodes */
 
 #endif

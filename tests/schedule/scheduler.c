@@ -144,6 +144,9 @@ static unsigned decide(unsigned current) {
     if (number + 1 == STEPS_MOST)
         scheduler_fail("no end after %d steps", STEPS_MOST);
     *step = (struct step){ .current = (uint8_t)current, .enabled = (uint8_t)enabled_actors() };
+    step->yielded = NOBODY;
+    if (scheduler.running != NOBODY && running()->state == YIELDING)
+        step->yielded = (uint8_t)scheduler.running;
     if (current != NOBODY)
         step->wanted = scheduler.actors[current].wanted;
     unsigned usual = usual_choice(current, step->enabled);

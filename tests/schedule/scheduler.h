@@ -46,6 +46,7 @@ struct step {
     uint8_t current; /* who could have gone on, or NOBODY */
     uint8_t chosen;
     uint8_t enabled;             /* a bit for each actor that could have been chosen */
+    uint8_t yielded;             /* who gave way to end the step before, or NOBODY */
     const volatile void *wanted; /* what `current` was about to touch */
     const volatile void *what;   /* what `chosen` touched */
 };

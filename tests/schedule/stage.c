@@ -114,8 +114,10 @@ static void create_machine(struct stage *stage) {
     device_open(&stage->swap, DEVICE_PAGES);
     struct vm_machine_config config = { .port = scheduler_port(),
                                         .frames = FRAMES,
+                                        .nodes = stage->scenario->nodes,
                                         .cpus = SCHEDULER_CPUS,
                                         .design = stage->design,
+                                        .file_index = stage->scenario->file_index,
                                         .fork_copy = stage->scenario->fork_copy,
                                         .swap = &stage->swap.backing,
                                         .swap_pages = DEVICE_PAGES,
@@ -239,8 +241,7 @@ uint64_t get(struct vm_space *space, uint64_t address) {
     return value;
 }
 
-static void page_out_list(struct stage *stage, enum vm_lru_list list) {
-    struct vm_zone *zone = &stage->machine->nodes[0].zones[0];
+static void page_out_list(struct stage *stage, struct vm_zone *zone, enum vm_lru_list list) {
     struct vm_page *pages[BATCH];
     unsigned count = vm_lru_isolate(stage->machine, zone, list, BATCH, pages);
 
@@ -249,8 +250,10 @@ static void page_out_list(struct stage *stage, enum vm_lru_list list) {
 }
 
 void page_out(struct stage *stage) {
-    page_out_list(stage, VM_LRU_ACTIVE);
-    page_out_list(stage, VM_LRU_INACTIVE);
+    for (unsigned i = 0; i < stage->machine->node_count; i++) {
+        page_out_list(stage, &stage->machine->nodes[i].zones[0], VM_LRU_ACTIVE);
+        page_out_list(stage, &stage->machine->nodes[i].zones[0], VM_LRU_INACTIVE);
+    }
 }
 
 void page_out_all(struct stage *stage) {

@@ -34,8 +34,10 @@ typedef void scenario_part(struct stage *stage);
 struct scenario {
     const char *name;
     const char *what;
-    const char *designs; /* those it is about, with spaces between; NULL: all */
+    const char *designs;    /* those it is about, with spaces between; NULL: all */
+    const char *file_index; /* NULL: the usual one */
     enum vm_fork_copy fork_copy;
+    unsigned nodes;
     bool must_fail; /* a toy with a bug: it is a failure not to find it */
     bool toy;       /* no machine is needed */
     scenario_part *set_up;
