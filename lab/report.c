@@ -32,6 +32,12 @@ json_t *report_machine(const struct settings *settings, const struct run_request
     set_count(machine, "memory_bytes", request->frames << VM_PAGE_SHIFT);
     set_count(machine, "swap_bytes", request->swap_pages << VM_PAGE_SHIFT);
     set_count(machine, "cpus", request->cpus);
+    set_count(machine, "nodes", request->nodes ? request->nodes : 1);
+    set_count(machine, "low_memory_bytes", request->low_frames << VM_PAGE_SHIFT);
+    set_count(machine, "swappiness",
+              request->swappiness == VM_SWAPPINESS_NONE ? 0
+              : request->swappiness                     ? request->swappiness
+                                                        : 60);
     json_object_set_new(machine, "contents", json_boolean(request->contents == VM_CONTENTS_KEPT));
     json_object_set_new(machine, "memory_percent",
                         percent ? json_real(settings->memory) : json_null());
@@ -120,6 +126,9 @@ static json_t *reclaim(const struct vm_stats *stats) {
     set_count(reclaim, "runs", stats->reclaim.runs);
     set_count(reclaim, "direct", stats->reclaim.direct);
     set_count(reclaim, "node", stats->reclaim.node);
+    set_count(reclaim, "lru_batches", stats->reclaim.lru_batches);
+    set_count(reclaim, "direct", stats->reclaim.direct);
+    set_count(reclaim, "node", stats->reclaim.node);
     set_count(reclaim, "scanned", stats->reclaim.scanned);
     set_count(reclaim, "swept", stats->reclaim.swept);
     set_count(reclaim, "nonlinear_unmapped", stats->reclaim.nonlinear_unmapped);
@@ -128,6 +137,8 @@ static json_t *reclaim(const struct vm_stats *stats) {
     set_count(reclaim, "swapped_out", stats->reclaim.swapped_out);
     set_count(reclaim, "written", stats->reclaim.written);
     set_count(reclaim, "swapped_in", stats->reclaim.swapped_in);
+    set_count(reclaim, "read_ahead", stats->reclaim.read_ahead);
+    set_count(reclaim, "read_ahead_hits", stats->reclaim.read_ahead_hits);
     set_count(reclaim, "freed", stats->reclaim.freed);
     return reclaim;
 }

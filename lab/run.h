@@ -34,6 +34,9 @@ struct run_request {
     unsigned fault_around;
     uint64_t frames, swap_pages;
     unsigned cpus;
+    unsigned nodes;
+    unsigned swappiness; /* as in vm_machine_config */
+    uint64_t low_frames;
     bool lock_stats;
     enum vm_contents contents;
     bool verify;

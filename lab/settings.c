@@ -58,6 +58,10 @@ const char settings_help[] =
     "them: "
     "what\n"
     "                          programs see stays the same. Default: 1\n"
+    "  --nodes N               deal memory out to N nodes, 1 to 16, each with lists of its own. "
+    "Default: 1\n"
+    "  --low-memory SIZE       the part of memory that may hold page tables. Default: all\n"
+    "  --swappiness N          how readily mapped pages are reclaimed, 0 to 100. Default: 60\n"
     "\n"
     "Judging it:\n"
     "  --verify[=N]            each N events (10000; 0: never) and at the end, hold the whole "
@@ -72,9 +76,10 @@ const char settings_help[] =
     "                          what the answers cost; a trace may ask, too: `! ask PID ADDR N`\n";
 
 static const char *const shared_options[] = {
-    "--memory",       "--swap",   "--contents",   "--metadata", "--file-index", "--fork",
-    "--fault-around", "--verify", "--chain-lock", "--json",     "--help",       "--nonlinear",
-    "--workload",     "--ask",    "--cpus",       "--lockstat",
+    "--memory",   "--swap",         "--contents",   "--metadata",   "--file-index",
+    "--fork",     "--fault-around", "--verify",     "--chain-lock", "--json",
+    "--help",     "--nonlinear",    "--workload",   "--ask",        "--cpus",
+    "--lockstat", "--nodes",        "--swappiness", "--low-memory",
 };
 
 enum { SHARED_OPTIONS = sizeof(shared_options) / sizeof(shared_options[0]), OWN_OPTIONS = 8 };
@@ -196,6 +201,33 @@ static bool parse_cpus(struct settings *settings, const char *text) {
     return true;
 }
 
+static bool parse_nodes(struct settings *settings, const char *text) {
+    uint64_t nodes;
+    if (!option_number("--nodes", text, 1, NODES_MAX, &nodes))
+        return false;
+    settings->nodes = (unsigned)nodes;
+    return true;
+}
+
+static bool parse_swappiness(struct settings *settings, const char *text) {
+    uint64_t swappiness;
+    if (!option_number("--swappiness", text, 0, 100, &swappiness))
+        return false;
+    settings->swappiness = swappiness ? (unsigned)swappiness : VM_SWAPPINESS_NONE;
+    return true;
+}
+
+enum { LEAST_LOW_BYTES = 16 * VM_PAGE_SIZE };
+
+static bool parse_low_memory(struct settings *settings, const char *text) {
+    if (!parse_size("--low-memory", text, &settings->low_bytes))
+        return false;
+    if (settings->low_bytes >= LEAST_LOW_BYTES)
+        return true;
+    complain("--low-memory %s: expected at least 64K", text);
+    return false;
+}
+
 static bool parse_fault_around(struct settings *settings, const char *text) {
     uint64_t pages;
     if (!option_number("--fault-around", text, 1, 64, &pages))
@@ -303,6 +335,9 @@ static const struct valued_option {
     { "--ask", parse_ask },
     { "--fault-around", parse_fault_around },
     { "--cpus", parse_cpus },
+    { "--nodes", parse_nodes },
+    { "--swappiness", parse_swappiness },
+    { "--low-memory", parse_low_memory },
 };
 
 enum option settings_option(struct settings *settings, int argc, char **argv, int *at) {

@@ -13,7 +13,7 @@
 enum memory_unit { MEMORY_PERCENT, MEMORY_BYTES };
 enum contents_choice { CONTENTS_BY_VERIFY, CONTENTS_ALWAYS, CONTENTS_NEVER };
 
-enum { VERIFY_EVERY = 10000, WORKLOAD_MEMORY_PERCENT = 200, CPUS_MAX = 64 };
+enum { VERIFY_EVERY = 10000, WORKLOAD_MEMORY_PERCENT = 200, CPUS_MAX = 64, NODES_MAX = 16 };
 
 struct settings {
     const char *trace;             /* "-": standard input; or the workload's text */
@@ -30,6 +30,9 @@ struct settings {
     enum vm_nonlinear nonlinear;
     unsigned fault_around;
     unsigned cpus;
+    unsigned nodes;
+    unsigned swappiness; /* as in vm_machine_config */
+    uint64_t low_bytes;
     bool lock_stats;
     enum contents_choice contents;
     bool verify;

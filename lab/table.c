@@ -66,6 +66,8 @@ static const struct row rows[] = {
     { "pages unmapped", "reclaim", "unmapped", UNIT_COUNT, "taken away from all who mapped them" },
     { "written to swap", "reclaim", "swapped_out", UNIT_COUNT, "private and shared memory" },
     { "read from swap", "reclaim", "swapped_in", UNIT_COUNT, "and so needed after all" },
+    { "read ahead", "reclaim", "read_ahead", UNIT_COUNT, "of those, for who might want them" },
+    { "... and wanted", "reclaim", "read_ahead_hits", UNIT_COUNT, "" },
     { "written to files", "reclaim", "written", UNIT_COUNT, "" },
     { NULL, "Faults", NULL, UNIT_COUNT, NULL },
     { "zero page", "faults", "zero", UNIT_COUNT, "first read of anonymous memory" },

@@ -95,6 +95,21 @@ done
 "$objrmap" replay --lockstat "$work/mix1.vmt" | grep -q '^Locks with anon-vma$' || wrong "no table of locks"
 "$objrmap" replay --json "$work/mix1.vmt" | grep -q '"locks": null' || wrong "locks without --lockstat"
 
+# However memory is laid out, and whatever reclaim prefers, programs see the same.
+expected=$(hash 1 --memory 50% --verify=1000 "$work/mix1.vmt")
+for options in "--nodes 2" "--low-memory 512K --nodes 2" "--swappiness 0" "--swappiness 100"; do
+    for n in 1 4; do
+        # shellcheck disable=SC2086
+        got=$(hash $n --memory 50% --verify=1000 $options "$work/mix1.vmt")
+        [ "$got" = "$expected" ] || wrong "$options on $n CPUs: state $got, expected $expected"
+    done
+done
+for option in "--nodes 0" "--nodes 17" "--swappiness 101" "--low-memory 1K"; do
+    # shellcheck disable=SC2086
+    "$objrmap" replay $option "$traces/family.vmt" >/dev/null 2>"$work/err"
+    [ $? -eq 2 ] && grep -q "^objrmap: $option: expected " "$work/err" || wrong "$option: $(cat "$work/err")"
+done
+
 # Two processes that together need more than there is.
 printf 'objrmap-trace 1\np 41 small\np 42 greedy\nm 41 10000000 8000 rw-p - 0\nm 42 10000000 1000000 rw-p - 0\nw 42 10000000 4096\nw 41 10000000 8\n' \
     >"$work/big.vmt"
