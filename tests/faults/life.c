@@ -259,7 +259,11 @@ bool life_step_twice(struct life *life, size_t number, const struct outcome *exp
 
 bool life_same(struct life *life, size_t number, const struct outcome *expected,
                const struct outcome *outcome) {
-    (void)number;
+    const struct step *step = &life->script->steps[number];
+    /* Moving pages does not reclaim: a node may be full because of what came in, or did not, before. */
+    if (step->is_op && step->op.kind == RANDOM_MIGRATE &&
+        (outcome->result == VM_OOM || expected->result == VM_OOM))
+        return true;
     if (life->apart || (outcome->told_late && !outcome->injected) ||
         (outcome->played == expected->played && outcome->result == expected->result &&
          outcome->where == expected->where))
