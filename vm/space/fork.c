@@ -105,7 +105,9 @@ static void copy_leaf(struct copy *copy, struct vm_area *parent, const struct vm
 
 /* At most so many entries; none will be added meanwhile. */
 static unsigned to_copy(const struct vm_table_cursor *from) {
-    return from->count < from->table->present ? from->count : from->table->present;
+    unsigned present = __atomic_load_n(&from->table->present, __ATOMIC_RELAXED);
+
+    return from->count < present ? from->count : present;
 }
 
 /* Making the child's table may reclaim, and so change the parent's entries: hence before the locks. */
