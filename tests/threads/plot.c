@@ -416,6 +416,19 @@ static void sync_some(struct worker *worker, struct plot *plot, struct range ran
         soak_fail(worker->world, "msync: %s", vm_result_text(error));
 }
 
+static void migrate(struct worker *worker, struct plot *plot, struct range range) {
+    unsigned node = (unsigned)draw(worker, worker->world->plan.nodes);
+    int error;
+
+    range = alike(plot, range, both_mapped);
+    if (plot->cells[range.first].kind == HOLE)
+        return;
+    error = vm_move_pages(space_of(plot), address_of(plot, range.first), range.count * PAGE, node,
+                          NULL);
+    if (error != VM_EAGAIN)
+        check_call(worker, plot, "a move to another node", error);
+}
+
 /* The stack is everybody's in the process: whoever touches it first makes it grow. */
 static void touch_stack(struct worker *worker, struct plot *plot) {
     uint64_t address = STACK_END - (1 + draw(worker, 48)) * PAGE;
@@ -481,6 +494,10 @@ void plot_work(struct worker *worker, struct plot *plot) {
         if (draw(worker, 2) == 0)
             board_cut(&world->boards[CUT_BOARD],
                       CUT_PAGES + (unsigned)draw(worker, BOARD_PAGES - CUT_PAGES));
+        break;
+    case 19:
+    case 20:
+        migrate(worker, plot, range);
         break;
     default:
         access_some(worker, plot);

@@ -130,7 +130,12 @@ static void *reclaim(void *context) {
 
     posix_cpu_set(world->plan.threads);
     while (!atomic_load_explicit(&world->stop, memory_order_relaxed)) {
-        vm_reclaim(world->machine, 1 + n++ % 24);
+        unsigned woken = atomic_exchange(&world->port.woken, 0);
+        for (unsigned node = 0; node < world->plan.nodes; node++)
+            if (woken >> node & 1)
+                vm_reclaim_node(world->machine, node);
+        if (n++ % 4 == 0)
+            vm_reclaim(world->machine, 1 + n % 24);
         world_pause_point(world);
         usleep(200);
     }
@@ -267,6 +272,7 @@ static struct plan draw_plan(const struct options *options, const struct vm_desi
 
     draw(&lot, 2);
     plan.threads = options->threads ? options->threads : 2 + (unsigned)draw(&lot, 7);
+    plan.nodes = 1 + (unsigned)draw(&lot, 2);
     plan.percent = percents[draw(&lot, 4)];
     plan.fork_copy = draw(&lot, 3) ? VM_FORK_LAZY : VM_FORK_EAGER;
     plan.nonlinear = (enum vm_nonlinear)draw(&lot, 4);

@@ -15,10 +15,11 @@ _Noreturn void soak_fail(const struct world *world, const char *format, ...) {
 
     fflush(stdout);
     fprintf(stderr,
-            "soak: design %s, seed %u, %u threads, %u %% of memory, nonlinear %d, fork %d, "
-            "failing %u: ",
-            world->plan.design, world->plan.seed, world->plan.threads, world->plan.percent,
-            (int)world->plan.nonlinear, (int)world->plan.fork_copy, world->plan.fail_every);
+            "soak: design %s, seed %u, %u threads, %u nodes, %u %% of memory, nonlinear %d, "
+            "fork %d, failing %u: ",
+            world->plan.design, world->plan.seed, world->plan.threads, world->plan.nodes,
+            world->plan.percent, (int)world->plan.nonlinear, (int)world->plan.fork_copy,
+            world->plan.fail_every);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -53,6 +54,12 @@ static void yield_now_and_then(struct vm_port *port, const volatile void *what) 
         sched_yield();
 }
 
+/* The reclaimer looks in time. */
+static void wake_reclaim(struct vm_port *port, unsigned node) {
+    struct soak_port *soak = (struct soak_port *)port;
+    atomic_fetch_or_explicit(&soak->woken, 1u << node, memory_order_relaxed);
+}
+
 static void port_init(struct world *world) {
     struct soak_port *port = &world->port;
 
@@ -60,6 +67,7 @@ static void port_init(struct world *world) {
     port->allocate = port->posix.port.allocate;
     port->posix.port.allocate = allocate_or_fail;
     port->posix.port.preempt = yield_now_and_then;
+    port->posix.port.wake_reclaim = wake_reclaim;
 }
 
 /* What all plots want when all their pages are in memory, page tables left out. */
@@ -115,6 +123,7 @@ void world_create(struct world *world, const struct plan *plan) {
     struct vm_machine_config config = { .port = &world->port.posix.port,
                                         .frames = frames_for(plan),
                                         .cpus = plan->threads + HELPERS,
+                                        .nodes = plan->nodes,
                                         .design = plan->design,
                                         .fork_copy = plan->fork_copy,
                                         .nonlinear = plan->nonlinear,

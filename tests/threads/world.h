@@ -50,7 +50,7 @@ struct plan {
     const char *design;
     enum vm_nonlinear nonlinear;
     enum vm_fork_copy fork_copy;
-    unsigned threads, seed;
+    unsigned threads, nodes, seed;
     unsigned percent;    /* of the memory that they want */
     unsigned fail_every; /* one allocation in so many fails; 0: none */
     double seconds;
@@ -78,6 +78,7 @@ struct soak_port {
     void *(*allocate)(struct vm_port *port, size_t bytes, size_t alignment);
     _Atomic unsigned fail_every;
     _Atomic uint64_t allocations;
+    _Atomic unsigned woken; /* nodes that ask for their reclaim thread, a bit each */
 };
 
 struct world {
