@@ -145,11 +145,8 @@ static void fails_without_harm(void **state) {
     rig_destroy(rig);
 }
 
-static void catches_misuse(void **state) {
-    (void)state;
-    if (VM_DEBUG < 2)
-        skip();
-    struct rig *rig = rig_create(0, VM_METADATA_ONLY, 1);
+static void catches_misuse_on(unsigned cpus) {
+    struct rig *rig = rig_create(0, VM_METADATA_ONLY, cpus);
     struct vm_machine *machine = rig->machine;
     struct vm_cache *cache = vm_cache_create(machine, "things", VM_COST_OTHER, 64, 16);
     struct vm_cache *other = vm_cache_create(machine, "others", VM_COST_OTHER, 64, 16);
@@ -172,6 +169,89 @@ static void catches_misuse(void **state) {
     rig_destroy(rig);
 }
 
+static void catches_misuse(void **state) {
+    (void)state;
+    if (VM_DEBUG < 2)
+        skip();
+    catches_misuse_on(1);
+    catches_misuse_on(2);
+}
+
+/* ---------------------------------------------------------------- many CPUs */
+
+enum { CPUS = 3, MAGAZINE = 16 };
+
+/* Records are freed on other CPUs than they were taken on. What is live is told exactly all the time. */
+static void cpus_share_a_cache(void **state) {
+    enum { RECORDS = 500, STEPS = 20000 };
+    (void)state;
+    struct rig *rig = rig_create(0, VM_METADATA_ONLY, CPUS);
+    struct vm_cache *cache = vm_cache_create(rig->machine, "things", VM_COST_RMAP, 40, 8);
+    static uint64_t *records[RECORDS];
+    uint64_t dice = 88172645463325252u, live = 0, peak = 0;
+    for (int step = 0; step < STEPS; step++) {
+        size_t i = (size_t)rig_random(&dice, RECORDS);
+        posix_cpu_set((unsigned)rig_random(&dice, CPUS));
+        if (records[i]) {
+            assert_int_equal(records[i][0], i);
+            assert_int_equal(records[i][4], i + 1);
+            vm_cache_free(rig->machine, cache, records[i]);
+            records[i] = NULL;
+            live--;
+        } else {
+            records[i] = vm_cache_allocate(rig->machine, cache);
+            assert_non_null(records[i]);
+            records[i][0] = i;
+            records[i][4] = i + 1;
+            live++;
+        }
+        peak = live > peak ? live : peak;
+        assert_int_equal(vm_cache_live(cache), live);
+    }
+    struct vm_cache_view view = view_of(rig, "things");
+    assert_int_equal(view.live_bytes, live * 40);
+    assert_true(view.peak_bytes <= peak * 40);
+    assert_true(view.peak_bytes >= (peak - CPUS * MAGAZINE) * 40);
+    assert_int_equal(vm_cost_peak(rig->machine, VM_COST_RMAP), view.peak_bytes);
+    for (size_t i = 0; i < RECORDS; i++)
+        if (records[i])
+            vm_cache_free(rig->machine, cache, records[i]);
+    posix_cpu_set(0);
+    assert_int_equal(vm_cache_live(cache), 0);
+    vm_cache_destroy(rig->machine, cache);
+    rig_destroy(rig);
+}
+
+static unsigned shared_steps;
+
+static void count_step(struct vm_port *port, const volatile void *what) {
+    (void)port;
+    (void)what;
+    shared_steps++;
+}
+
+/* In the common case a CPU touches nothing that others do. */
+static void cpu_keeps_to_itself(void **state) {
+    (void)state;
+    if (VM_DEBUG < 2)
+        skip(); /* nobody tells of steps */
+    struct rig *rig = rig_create(0, VM_METADATA_ONLY, CPUS);
+    struct vm_cache *cache = vm_cache_create(rig->machine, "things", VM_COST_RMAP, 40, 8);
+    void *records[MAGAZINE / 2];
+    vm_cache_free(rig->machine, cache, vm_cache_allocate(rig->machine, cache));
+    rig->posix.port.preempt = count_step;
+    shared_steps = 0;
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < MAGAZINE / 2; i++)
+            records[i] = vm_cache_allocate(rig->machine, cache);
+        for (int i = 0; i < MAGAZINE / 2; i++)
+            vm_cache_free(rig->machine, cache, records[i]);
+    }
+    assert_int_equal(shared_steps, 0);
+    vm_cache_destroy(rig->machine, cache);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_records_apart),
@@ -179,6 +259,8 @@ int main(void) {
         cmocka_unit_test(accounts_by_cache_and_by_cost),
         cmocka_unit_test(fails_without_harm),
         cmocka_unit_test(catches_misuse),
+        cmocka_unit_test(cpus_share_a_cache),
+        cmocka_unit_test(cpu_keeps_to_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

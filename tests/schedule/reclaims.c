@@ -129,57 +129,33 @@ static void lock_and_check(struct stage *stage) {
     require(vm_frame_at(stage->parent, HERE) != VM_NO_FRAME);
 }
 
-/* The first area can be forked, the second has no record left. */
+/* The first area can be forked, with the record of one that this CPU has just given up; the second has
+ * no record left. */
 static void fork_without_memory(struct stage *stage) {
+    require(vm_munmap(stage->other, HERE, PAGE) == VM_OK);
     scheduler_fail_allocations(true);
     int result = vm_fork(stage->parent, 9, &stage->child);
     scheduler_fail_allocations(false);
     require(result == VM_ENOMEM || result == VM_OOM);
 }
 
-struct cache_record {
-    const char *name;
-    uint64_t held, live;
-};
+/* Areas of no interest, until there is not a record left for one more. */
+static void leave_room_for_no_area(struct stage *stage) {
+    uint64_t address = HERE, ignored;
 
-static void find_cache(const struct vm_cache_view *cache, void *context) {
-    struct cache_record *wanted = context;
-    const char *a = cache->name, *b = wanted->name;
-
-    while (*a && *a == *b)
-        a++, b++;
-    if (*a == *b)
-        *wanted = (struct cache_record){ wanted->name, cache->held_bytes, cache->live };
-}
-
-static struct cache_record areas_now(struct stage *stage) {
-    struct cache_record record = { .name = "areas" };
-    vm_cache_each(stage->machine, find_cache, &record);
-    return record;
-}
-
-/* Areas of no interest, so many that one more record can be had and then none. */
-static void leave_room_for_one_area(struct stage *stage) {
     stage->other = stage_space(stage);
-    uint64_t held = areas_now(stage).held, address = HERE;
-    unsigned per_block = 0, blocks = 0;
-
-    for (; blocks < 2; address += 2 * PAGE) {
-        map_anonymous(stage->other, address, 1);
-        per_block += blocks == 1;
-        if (areas_now(stage).held != held)
-            blocks++;
-        held = areas_now(stage).held;
-    }
-    for (unsigned i = 0; i + 2 < per_block; i++, address += 2 * PAGE)
-        map_anonymous(stage->other, address, 1);
+    scheduler_fail_allocations(true);
+    while (vm_mmap(stage->other, address, PAGE, VM_PROT_READ, VM_MAP_PRIVATE | VM_MAP_FIXED, NULL,
+                   0, &ignored) == VM_OK)
+        address += 2 * PAGE;
+    scheduler_fail_allocations(false);
 }
 
 static void two_areas_and_no_memory(struct stage *stage) {
     written_area(stage);
     map_anonymous(stage->parent, BEYOND, PAGES);
     put(stage->parent, BEYOND, 1);
-    leave_room_for_one_area(stage);
+    leave_room_for_no_area(stage);
 }
 
 /* ---- what must be so afterwards */

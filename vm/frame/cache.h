@@ -5,7 +5,8 @@
  * Every record the library keeps comes from a named cache, so what a design costs is read off.
  * Records of different sizes (arrays) go through vm_cache_allocate_bytes() of a cache made with
  * object_bytes 0. Freed records are reused last in, first out; a block whose records are all free
- * goes back to the port, but one spare a cache is kept.
+ * goes back to the port, but one spare a cache is kept. On a machine of many CPUs each keeps up to 16
+ * free records of a cache for itself, and peaks may be told that much a CPU too low.
  */
 #ifndef VM_CACHE_H
 #define VM_CACHE_H
