@@ -148,8 +148,9 @@ uint64_t vm_object_size(const struct vm_object *object);
 /*
  * Sets the size in bytes. Pages beyond the new end leave every space, private copies included;
  * touching them is a SIGBUS until the object grows again, and then they read as zeroes. The file
- * behind the backing is the embedder's to cut. => VM_EIO, VM_OOM, VM_ENOMEM: the page across the
- * lower of the two ends is in swap and cannot be had
+ * behind the backing is the embedder's to cut; and it is his to cut an object once at a time, as a file
+ * system does with a lock of its own. => VM_EIO, VM_OOM, VM_ENOMEM: the page across the lower of the
+ * two ends is in swap and cannot be had
  */
 int vm_object_truncate(struct vm_object *object, uint64_t bytes);
 

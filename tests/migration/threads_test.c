@@ -23,6 +23,7 @@ enum { THREADS = 3, MOVER = THREADS + 1, CPUS = THREADS + 2, PAGES = 48, ROUNDS 
 struct play {
     struct stage stage;
     struct vm_object *shm, *cut;
+    pthread_mutex_t cutting; /* as a file system would have */
     struct vm_space *spaces[THREADS];
     _Atomic unsigned acting;
 };
@@ -139,8 +140,11 @@ static void push_out(struct actor *actor) {
 
 /* What lies behind the end is a SIGBUS; who truncates cannot know what the others do. */
 static void truncate_and_touch(struct actor *actor) {
-    if (draw(&actor->seed, 3) == 0)
+    if (draw(&actor->seed, 3) == 0) {
+        pthread_mutex_lock(&actor->play->cutting);
         must(vm_object_truncate(actor->play->cut, draw(&actor->seed, PAGES) * PAGE + 100));
+        pthread_mutex_unlock(&actor->play->cutting);
+    }
     for (unsigned i = 0; i < 4; i++)
         vm_touch(actor->space, CUT + draw(&actor->seed, PAGES) * PAGE, 1,
                  draw(&actor->seed, 2) ? VM_WRITE : VM_READ, NULL);
@@ -218,6 +222,7 @@ static void raise_curtain(struct play *play, const char *design) {
         map(play->spaces[i], AGAIN, PAGES, RW, VM_MAP_SHARED, play->shm, 0);
         map(play->spaces[i], CUT, PAGES, RW, VM_MAP_SHARED, play->cut, 0);
     }
+    pthread_mutex_init(&play->cutting, NULL);
     atomic_init(&play->acting, THREADS);
 }
 

@@ -31,7 +31,7 @@ void anon_use(const struct vm_machine *machine, struct anon_vma *anon) {
 void anon_drop(struct vm_machine *machine, struct anon_vma *anon) {
     struct anon_design *design = anon_design_of(machine);
 
-    if (anon_users_drop(machine, &design->naming, &anon->users))
+    if (anon_users_drop(machine, anon_naming_of(&design->naming, (uintptr_t)anon), &anon->users))
         vm_cache_free(machine, design->cache, anon);
 }
 
@@ -99,13 +99,7 @@ void anon_merge(struct vm_area *kept, struct vm_area *gone) {
 void anon_walk(struct vm_area_walk *walk, struct anon_vma *anon) {
     struct vm_machine *machine = walk->machine;
 
-    if (walk->kind != VM_WALK_TRY)
-        vm_lock(machine, &anon->lock, VM_RANK_ANON);
-    else if (!vm_trylock(machine, &anon->lock, VM_RANK_ANON)) {
-        anon_drop(machine, anon);
-        walk->walked = VM_WALKED_SOME;
-        return;
-    }
+    vm_lock(machine, &anon->lock, VM_RANK_ANON);
     for (struct vm_link *link = anon->areas.next; link != &anon->areas; link = link->next) {
         vm_count(machine, rmap.object_visits, 1);
         if (!vm_rmap_walk_area(walk, area_of(machine, link)))
@@ -119,11 +113,11 @@ void anon_walk(struct vm_area_walk *walk, struct anon_vma *anon) {
 
 int anon_design_init(struct vm_machine *machine) {
     struct vm_port *port = machine->port;
-    struct anon_design *design = port->allocate(port, sizeof *design, 16);
+    struct anon_design *design = port->allocate(port, sizeof *design, _Alignof(struct anon_design));
 
     if (!design)
         return VM_ENOMEM;
-    atomic_init(&design->naming.word, 0);
+    anon_naming_init(&design->naming);
     design->cache = vm_cache_create(machine, "anon_vma", VM_COST_RMAP, sizeof(struct anon_vma), 8);
     if (!design->cache) {
         port->release(port, design, sizeof *design);

@@ -5,8 +5,8 @@
  *
  *   lock       VM_RANK_ANON, one in each anon_vma: its list
  *   users      areas listed, and walks that are about to lock it; the last one frees it
- *   naming     VM_RANK_ANON, one in a machine: held when the last user goes and when a walk becomes
- *              a user; never together with a list's lock
+ *   naming     VM_RANK_ANON, one of 64, by the anon_vma's address: held when the last user goes and when
+ *              a walk becomes a user; never together with a list's lock
  *
  * Why a walk finds its anon_vma alive. A page that is mapped and names one has an entry in some area
  * listed there (fork, copy and merge keep it so), and an area's entries go before the area leaves the
@@ -17,7 +17,7 @@
 #ifndef VM_ANON_LIST_H
 #define VM_ANON_LIST_H
 
-#include "vm/rmap/design.h"
+#include "vm/rmap/anon_share.h"
 
 struct anon_vma {
     struct vm_lock lock;
@@ -36,7 +36,7 @@ struct anon_area {
 /* machine->design_data. */
 struct anon_design {
     struct vm_cache *cache;
-    struct vm_lock naming;
+    struct anon_naming naming;
 };
 
 static inline struct anon_design *anon_design_of(const struct vm_machine *machine) {

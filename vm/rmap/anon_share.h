@@ -3,13 +3,54 @@
  * anon_share.h - what all designs with anon_vmas have in common: how the users of one are counted,
  * and which neighbours may have the same.
  *
- * The last user goes under a machine-wide lock, `naming`; a walk becomes a user under the same lock
- * if it sees the page mapped there (anon_list.h says why that is enough).
+ * The last user goes under the owner's `naming` lock; a walk becomes a user under the same lock
+ * if it sees the page mapped, and naming this owner, there (anon_list.h says why that is enough). The
+ * lock cannot be in the owner, which may have gone: it is one of a few dozen, found by the owner's
+ * address, so that spaces that end at the same time seldom wait for each other.
  */
 #ifndef VM_ANON_SHARE_H
 #define VM_ANON_SHARE_H
 
 #include "vm/rmap/design.h"
+
+#define ANON_NAMING_LOCKS 64u
+
+struct anon_naming {
+    struct {
+        _Alignas(64) struct vm_lock lock;
+    } of[ANON_NAMING_LOCKS];
+};
+
+static inline void anon_naming_init(struct anon_naming *naming) {
+    for (unsigned i = 0; i < ANON_NAMING_LOCKS; i++)
+        atomic_init(&naming->of[i].lock.word, 0);
+}
+
+/* For whatever pages name: the low bits may be marks. */
+static inline struct vm_lock *anon_naming_of(struct anon_naming *naming, uintptr_t name) {
+    uint64_t mixed = (uint64_t)(name >> 3) * UINT64_C(0x9e3779b97f4a7c15);
+    return &naming->of[mixed >> 58].lock;
+}
+
+/* Whether some entry maps the page; who sees that sees what the page names, too. */
+static inline bool anon_page_is_mapped(const struct vm_page *page) {
+    return atomic_load_explicit(&page->counts, memory_order_acquire) >= VM_ONE_MAPPING;
+}
+
+/* The owner that the page names, under its naming lock; NULL, and no lock held, if nothing maps the page
+ * any more. => the page is locked, so that it names one owner as long as it is mapped */
+static inline void *anon_lock_owner_of(struct vm_machine *machine, struct anon_naming *naming,
+                                       const struct vm_page *page) {
+    if (!anon_page_is_mapped(page))
+        return NULL;
+    void *owner = page->owner;
+    vm_lock(machine, anon_naming_of(naming, (uintptr_t)owner), VM_RANK_ANON);
+    vm_preempt(machine, page);
+    if (anon_page_is_mapped(page))
+        return owner;
+    vm_unlock(machine, anon_naming_of(naming, (uintptr_t)owner), VM_RANK_ANON);
+    return NULL;
+}
 
 /* n users more, or less by two's complement. Returns how many there were. */
 static inline uint32_t anon_users_adjust(const struct vm_machine *machine, _Atomic uint32_t *users,

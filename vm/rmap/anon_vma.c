@@ -96,15 +96,13 @@ static void born(struct vm_area *area, struct vm_page *page, enum vm_birth birth
 
 /* The anon_vma that the page names, to be dropped again; NULL if nothing maps the page any more. */
 static struct anon_vma *use_anon_of(struct vm_machine *machine, const struct vm_page *page) {
-    struct vm_lock *naming = &anon_design_of(machine)->naming;
-    struct anon_vma *anon = NULL;
+    struct anon_naming *naming = &anon_design_of(machine)->naming;
+    struct anon_vma *anon = anon_lock_owner_of(machine, naming, page);
 
-    vm_lock(machine, naming, VM_RANK_ANON);
-    if (vm_page_mapcount(page) > 0) {
-        anon = page->owner;
+    if (anon) {
         anon_use(machine, anon);
+        vm_unlock(machine, anon_naming_of(naming, (uintptr_t)anon), VM_RANK_ANON);
     }
-    vm_unlock(machine, naming, VM_RANK_ANON);
     return anon;
 }
 

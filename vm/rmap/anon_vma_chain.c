@@ -60,7 +60,7 @@ struct chain {
 
 struct chain_design {
     struct vm_cache *anon_cache, *link_cache;
-    struct vm_lock naming;
+    struct anon_naming naming;
 };
 
 static struct chain_design *design_of(const struct vm_machine *machine) {
@@ -99,7 +99,8 @@ static void users_add(const struct vm_machine *machine, struct anon_vma *anon) {
 static void users_drop(struct vm_machine *machine, struct anon_vma *anon) {
     struct chain_design *design = design_of(machine);
 
-    while (anon && anon_users_drop(machine, &design->naming, &anon->users)) {
+    while (anon && anon_users_drop(machine, anon_naming_of(&design->naming, (uintptr_t)anon),
+                                   &anon->users)) {
         struct anon_vma *parent = anon->parent;
         VM_ASSERT(machine, !anon->areas.root);
         vm_cache_free(machine, design->anon_cache, anon);
@@ -109,15 +110,13 @@ static void users_drop(struct vm_machine *machine, struct anon_vma *anon) {
 
 /* The anon_vma that the page names, to be dropped again; NULL if nothing maps the page any more. */
 static struct anon_vma *anon_of_page(struct vm_machine *machine, const struct vm_page *page) {
-    struct chain_design *design = design_of(machine);
-    struct anon_vma *anon = NULL;
+    struct anon_naming *naming = &design_of(machine)->naming;
+    struct anon_vma *anon = anon_lock_owner_of(machine, naming, page);
 
-    vm_lock(machine, &design->naming, VM_RANK_ANON);
-    if (vm_page_mapcount(page) > 0) {
-        anon = page->owner;
+    if (anon) {
         users_add(machine, anon);
+        vm_unlock(machine, anon_naming_of(naming, (uintptr_t)anon), VM_RANK_ANON);
     }
-    vm_unlock(machine, &design->naming, VM_RANK_ANON);
     return anon;
 }
 
@@ -456,12 +455,7 @@ static enum vm_walked walk_anonymous(struct vm_area_walk *walk) {
 
     if (!anon)
         return VM_WALKED_ALL;
-    if (walk->kind != VM_WALK_TRY)
-        lock_family(machine, anon);
-    else if (!vm_trylock(machine, &anon->root->lock, VM_RANK_ANON)) {
-        users_drop(machine, anon);
-        return VM_WALKED_SOME;
-    }
+    lock_family(machine, anon);
     search_tree(walk, anon);
     unlock_family(machine, anon);
     users_drop(machine, anon);
@@ -485,11 +479,12 @@ static enum vm_walked walk(struct vm_machine *machine, struct vm_page *page, enu
 
 static int init(struct vm_machine *machine) {
     struct vm_port *port = machine->port;
-    struct chain_design *design = port->allocate(port, sizeof *design, 16);
+    struct chain_design *design =
+        port->allocate(port, sizeof *design, _Alignof(struct chain_design));
 
     if (!design)
         return VM_ENOMEM;
-    atomic_init(&design->naming.word, 0);
+    anon_naming_init(&design->naming);
     design->anon_cache =
         vm_cache_create(machine, "anon_vma", VM_COST_RMAP, sizeof(struct anon_vma), 8);
     design->link_cache =

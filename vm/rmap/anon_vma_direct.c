@@ -113,7 +113,7 @@ static void area_merged(struct vm_area *kept, struct vm_area *gone) {
 static void area_ended(struct vm_area *area) {
     struct vm_space *space = area->space;
     struct vm_machine *machine = space->machine;
-    struct vm_lock *naming = &anon_design_of(machine)->naming;
+    struct vm_lock *naming = anon_naming_of(&anon_design_of(machine)->naming, name_of_area(area));
 
     anon_leave(area);
     /* Walks that found it have looked by now. */
@@ -157,46 +157,40 @@ static void moved(const struct vm_run *from, const struct vm_run *to) {
 
 /* ---------------------------------------------------------------- walking */
 
-static bool lock_areas(const struct vm_area_walk *walk, struct vm_space *space) {
-    if (walk->kind == VM_WALK_TRY)
-        return vm_trylock(walk->machine, &space->areas_lock, VM_RANK_AREAS);
-    vm_lock(walk->machine, &space->areas_lock, VM_RANK_AREAS);
-    return true;
-}
-
 /* The page's name, with what makes it good to follow: the area's space->areas_lock, or a use of
- * the anon_vma. 0: nothing maps the page any more, or the area is being changed and we only try.
- * => naming held */
-static uintptr_t hold_name(struct vm_area_walk *walk) {
-    for (;;) {
-        uintptr_t name = name_of(walk->page);
-        if (vm_page_mapcount(walk->page) == 0 || !name)
-            return 0;
-        if (!is_direct(name)) {
-            anon_use(walk->machine, (struct anon_vma *)name);
-            return name;
-        }
-        struct vm_space *space = ((struct vm_area *)(name - DIRECT))->space;
-        if (!lock_areas(walk, space)) {
-            walk->walked = VM_WALKED_SOME;
-            return 0;
-        }
-        if (name_of(walk->page) == name)
-            return name;
-        vm_unlock(walk->machine, &space->areas_lock, VM_RANK_AREAS);
+ * the anon_vma. 0: the page has another name by now. => the name's naming lock is held */
+static uintptr_t hold_name(struct vm_area_walk *walk, uintptr_t name) {
+    struct vm_machine *machine = walk->machine;
+
+    vm_preempt(machine, walk->page);
+    if (!anon_page_is_mapped(walk->page) || name_of(walk->page) != name)
+        return 0;
+    if (!is_direct(name)) {
+        anon_use(machine, (struct anon_vma *)name);
+        return name;
     }
+    struct vm_space *space = ((struct vm_area *)(name - DIRECT))->space;
+    vm_lock(machine, &space->areas_lock, VM_RANK_AREAS);
+    if (name_of(walk->page) == name)
+        return name;
+    vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
+    return 0;
 }
 
-/* Looks where the page's name leads. False ends the walk. */
+/* Looks where the page's name leads. False ends the walk: nothing maps the page any more, or all that
+ * the name stands for has been seen. */
 static bool follow_name(struct vm_area_walk *walk) {
     struct vm_machine *machine = walk->machine;
-    struct vm_lock *naming = &anon_design_of(machine)->naming;
+    uintptr_t name = anon_page_is_mapped(walk->page) ? name_of(walk->page) : 0;
+    struct vm_lock *naming = anon_naming_of(&anon_design_of(machine)->naming, name);
 
-    vm_lock(machine, naming, VM_RANK_ANON);
-    uintptr_t name = hold_name(walk);
-    vm_unlock(machine, naming, VM_RANK_ANON);
     if (!name)
         return false;
+    vm_lock(machine, naming, VM_RANK_ANON);
+    name = hold_name(walk, name);
+    vm_unlock(machine, naming, VM_RANK_ANON);
+    if (!name)
+        return true;
     if (!is_direct(name)) {
         anon_walk(walk, (struct anon_vma *)name);
         return false;
@@ -208,8 +202,8 @@ static bool follow_name(struct vm_area_walk *walk) {
 /* A direct page has one entry. If it is not there, the page is just moving to another area, or a
  * fork has made it indirect: then its name has changed, or will at once. */
 static void walk_anonymous(struct vm_area_walk *walk) {
-    while (follow_name(walk) && walk->machine->config.cpus > 1 && walk->kind != VM_WALK_TRY &&
-           walk->kept == 0 && vm_page_mapcount(walk->page) > 0)
+    while (follow_name(walk) && walk->machine->config.cpus > 1 && walk->kept == 0 &&
+           vm_page_mapcount(walk->page) > 0)
         walk->machine->port->relax(walk->machine->port);
     if (walk->machine->config.cpus > 1 && walk->kept == 0 && vm_page_mapcount(walk->page) > 0)
         walk->walked = VM_WALKED_SOME;

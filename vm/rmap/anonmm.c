@@ -16,8 +16,8 @@
  *            which holds both, needs no lock to find the anonmm alive. It is given up when the page
  *            is freed or born again, not when its last entry goes: an entry can come back meanwhile.
  *   extinct  pages are freed with any lock held, hence none of a ring can be taken there: an anonmm
- *            that nothing counts any more waits in a list, under the innermost lock, for whoever
- *            next makes, ends or walks spaces. Nothing finds it again, so only one frees it.
+ *            that nothing counts any more waits in a list, without a lock, for whoever next makes,
+ *            ends or walks spaces. Nothing finds it again, so only one frees it.
  *
  * A page whose space has gone is given to the first one found to map it, so that extinct anonmms do
  * not stay for the sake of old pages.
@@ -41,8 +41,7 @@ _Static_assert(sizeof(void *) != 8 || sizeof(struct anonmm) == 48, "an anonmm ha
 
 struct anonmm_design {
     struct vm_cache *cache;
-    struct vm_lock extinct_lock; /* VM_RANK_CACHE */
-    struct anonmm *extinct;
+    struct anonmm *_Atomic extinct;
 };
 
 static struct anonmm_design *design_of(const struct vm_machine *machine) {
@@ -96,39 +95,46 @@ static void drop(struct vm_machine *machine, struct anonmm *anonmm) {
 
     if (!count_down(machine, anonmm))
         return;
-    vm_lock(machine, &design->extinct_lock, VM_RANK_CACHE);
-    anonmm->next_extinct = design->extinct;
-    __atomic_store_n(&design->extinct, anonmm, __ATOMIC_RELAXED);
-    vm_unlock(machine, &design->extinct_lock, VM_RANK_CACHE);
+    struct anonmm *top = atomic_load_explicit(&design->extinct, memory_order_relaxed);
+    do {
+        vm_preempt(machine, &design->extinct);
+        anonmm->next_extinct = top;
+    } while (!atomic_compare_exchange_weak_explicit(&design->extinct, &top, anonmm,
+                                                    memory_order_release, memory_order_relaxed));
 }
 
+/* All that are extinct: taking all at once, nobody meets one that was taken and came back. */
 static struct anonmm *take_extinct(struct vm_machine *machine) {
     struct anonmm_design *design = design_of(machine);
 
-    if (!__atomic_load_n(&design->extinct, __ATOMIC_RELAXED))
+    vm_preempt(machine, &design->extinct);
+    if (!atomic_load_explicit(&design->extinct, memory_order_relaxed))
         return NULL;
-    vm_lock(machine, &design->extinct_lock, VM_RANK_CACHE);
-    struct anonmm *anonmm = design->extinct;
-    if (anonmm)
-        __atomic_store_n(&design->extinct, anonmm->next_extinct, __ATOMIC_RELAXED);
-    vm_unlock(machine, &design->extinct_lock, VM_RANK_CACHE);
-    return anonmm;
+    return atomic_exchange_explicit(&design->extinct, NULL, memory_order_acquire);
+}
+
+static void bury(struct vm_machine *machine, struct anonmm *anonmm) {
+    struct anonmm *head = anonmm->head;
+
+    if (anonmm != head) {
+        vm_lock(machine, &head->lock, VM_RANK_ANON);
+        vm_link_remove(&anonmm->ring);
+        vm_unlock(machine, &head->lock, VM_RANK_ANON);
+        drop(machine, head);
+    }
+    vm_cache_free(machine, design_of(machine)->cache, anonmm);
 }
 
 /* Frees what is extinct; the last of a ring makes its head so. => no spinning lock held */
 static void bury_extinct(struct vm_machine *machine) {
     struct anonmm *anonmm;
 
-    while ((anonmm = take_extinct(machine))) {
-        struct anonmm *head = anonmm->head;
-        if (anonmm != head) {
-            vm_lock(machine, &head->lock, VM_RANK_ANON);
-            vm_link_remove(&anonmm->ring);
-            vm_unlock(machine, &head->lock, VM_RANK_ANON);
-            drop(machine, head);
+    while ((anonmm = take_extinct(machine)))
+        while (anonmm) {
+            struct anonmm *next = anonmm->next_extinct;
+            bury(machine, anonmm);
+            anonmm = next;
         }
-        vm_cache_free(machine, design_of(machine)->cache, anonmm);
-    }
 }
 
 /* For the space, which has none: the youngest of the head's ring, or a head without one. */
@@ -273,9 +279,7 @@ static struct anonmm *find_in_ring(struct vm_area_walk *walk, struct anonmm *own
         address = address_of(walk->page);
         if (!walk_ring(walk, owner, address, &finder))
             return finder;
-    } while (address_of(walk->page) != address && walk->kind != VM_WALK_TRY);
-    if (address_of(walk->page) != address)
-        walk->walked = VM_WALKED_SOME;
+    } while (address_of(walk->page) != address);
     return finder;
 }
 
@@ -286,10 +290,7 @@ static enum vm_walked walk_anonymous(struct vm_area_walk *walk) {
 
     if (!owner)
         return VM_WALKED_SOME; /* about to get its first entry */
-    if (walk->kind != VM_WALK_TRY)
-        vm_lock(machine, &owner->head->lock, VM_RANK_ANON);
-    else if (!vm_trylock(machine, &owner->head->lock, VM_RANK_ANON))
-        return VM_WALKED_SOME;
+    vm_lock(machine, &owner->head->lock, VM_RANK_ANON);
     struct anonmm *finder = find_in_ring(walk, owner);
     bool migrate = !owner->space && finder && walk->kind != VM_WALK_LOOK;
     if (migrate) {
@@ -325,8 +326,7 @@ static int init(struct vm_machine *machine) {
 
     if (!design)
         return VM_ENOMEM;
-    atomic_init(&design->extinct_lock.word, 0);
-    design->extinct = NULL;
+    atomic_init(&design->extinct, NULL);
     design->cache = vm_cache_create(machine, "anonmm", VM_COST_RMAP, sizeof(struct anonmm), 8);
     if (!design->cache) {
         port->release(port, design, sizeof *design);

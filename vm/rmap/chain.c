@@ -88,10 +88,6 @@ bool vm_chain_show(struct vm_chain_walk *walk, uint64_t entry) {
         lock_again(walk);
         return true;
     }
-    if (walk->kind == VM_WALK_TRY) {
-        walk->walked = VM_WALKED_SOME;
-        return true;
-    }
     vm_chain_unlock(machine, walk->page);
     machine->port->relax(machine->port);
     lock_again(walk);
@@ -126,9 +122,7 @@ enum vm_walked vm_chain_follow(struct vm_chain_walk *walk, const struct vm_chain
     page->rmap = (uintptr_t)&path | 1;
     do
         show_links(walk, links, &path);
-    while (path.grown && !walk->stopped && walk->kind != VM_WALK_TRY);
-    if (path.grown)
-        walk->walked = VM_WALKED_SOME;
+    while (path.grown && !walk->stopped);
     page->rmap = path.head;
     vm_chain_unlock(walk->machine, page);
     return walk->walked;

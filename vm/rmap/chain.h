@@ -159,7 +159,6 @@ static inline void *vm_chain_take(struct vm_reserve *reserve) {
 struct vm_chain_walk {
     struct vm_machine *machine;
     struct vm_page *page;
-    enum vm_walk_kind kind;
     vm_mapping_visit *visit;
     void *context;
     vm_chain_remove *forget; /* takes an entry that was unmapped off the chain */

@@ -88,7 +88,6 @@ enum vm_walk_kind {
     VM_WALK_LOOK,    /* the same for onlookers: the design may not tidy its records on the way */
     VM_WALK_RECLAIM, /* the same, but a design that knows areas leaves nonlinear ones out: looking
                         at each of their entries for every page is what reclaim cannot afford */
-    VM_WALK_TRY      /* may miss some: gives up where a lock is held */
 };
 
 enum vm_walked { VM_WALKED_ALL, VM_WALKED_SOME };

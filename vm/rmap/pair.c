@@ -108,11 +108,11 @@ enum vm_walked vm_pair_walk(struct vm_machine *machine, struct vm_page *page,
     static const struct vm_chain_links links = { entry_of, next_of };
     struct vm_chain_walk walk = { .machine = machine,
                                   .page = page,
-                                  .kind = kind,
                                   .visit = visit,
                                   .context = context,
                                   .forget = vm_pair_remove };
 
+    (void)kind;
     return vm_chain_follow(&walk, &links);
 }
 

@@ -268,7 +268,6 @@ enum vm_walked vm_pte_chain_walk(struct vm_machine *machine, struct vm_page *pag
                                  enum vm_walk_kind kind, vm_mapping_visit *visit, void *context) {
     struct vm_chain_walk walk = { .machine = machine,
                                   .page = page,
-                                  .kind = kind,
                                   .visit = visit,
                                   .context = context,
                                   .forget = vm_pte_chain_remove,
@@ -282,9 +281,7 @@ enum vm_walked vm_pte_chain_walk(struct vm_machine *machine, struct vm_page *pag
             walk_direct(&walk);
         else
             walk_chain(&walk);
-    } while ((page->rmap & RMAP_GROWN) && !walk.stopped && kind != VM_WALK_TRY);
-    if (page->rmap & RMAP_GROWN)
-        walk.walked = VM_WALKED_SOME;
+    } while ((page->rmap & RMAP_GROWN) && !walk.stopped);
     if (kind != VM_WALK_LOOK)
         collapse(machine, page);
     vm_chain_unlock(machine, page);

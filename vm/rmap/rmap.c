@@ -110,16 +110,13 @@ enum vm_step vm_rmap_try_area(struct vm_machine *machine, struct vm_area *area,
 static bool found_all(const struct vm_area_walk *walk) {
     uint32_t mappings = vm_page_mapcount(walk->page);
 
-    if (walk->kind != VM_WALK_TRY && walk->machine->config.cpus > 1)
+    if (walk->machine->config.cpus > 1)
         return mappings == 0;
     return walk->kept >= mappings;
 }
 
-static bool lock_areas(struct vm_area_walk *walk, struct vm_space *space) {
-    if (walk->kind == VM_WALK_TRY)
-        return vm_trylock(walk->machine, &space->areas_lock, VM_RANK_AREAS);
+static void lock_areas(struct vm_area_walk *walk, struct vm_space *space) {
     vm_lock(walk->machine, &space->areas_lock, VM_RANK_AREAS);
-    return true;
 }
 
 static bool look_and_unlock(struct vm_area_walk *walk, struct vm_space *space,
@@ -144,17 +141,12 @@ bool vm_rmap_walk_held_area(struct vm_area_walk *walk, struct vm_area *area) {
 }
 
 bool vm_rmap_walk_area(struct vm_area_walk *walk, struct vm_area *area) {
-    if (lock_areas(walk, area->space))
-        return look_and_unlock(walk, area->space, area);
-    walk->walked = VM_WALKED_SOME;
-    return true;
+    lock_areas(walk, area->space);
+    return look_and_unlock(walk, area->space, area);
 }
 
 bool vm_rmap_walk_space(struct vm_area_walk *walk, struct vm_space *space, uint64_t address) {
-    if (!lock_areas(walk, space)) {
-        walk->walked = VM_WALKED_SOME;
-        return true;
-    }
+    lock_areas(walk, space);
     struct vm_area *area = vm_rmap_area_at(space, address);
     if (area && vm_area_page_index(area, address) != walk->page->index)
         area = NULL;
@@ -240,10 +232,7 @@ static bool walk_nonlinear_area(struct vm_area_walk *walk, struct vm_area *area)
     struct vm_space *space = area->space;
 
     vm_count(machine, rmap.object_visits, 1);
-    if (!lock_areas(walk, space)) {
-        walk->walked = VM_WALKED_SOME;
-        return true;
-    }
+    lock_areas(walk, space);
     enum vm_step step = vm_rmap_scan_area(machine, area, walk->page, show_nonlinear, walk);
     vm_unlock(machine, &space->areas_lock, VM_RANK_AREAS);
     return step != VM_STEP_STOP;
@@ -280,10 +269,7 @@ enum vm_walked vm_rmap_walk_object(struct vm_machine *machine, struct vm_page *p
                                            .context = context,
                                            .walked = VM_WALKED_ALL } };
 
-    if (kind != VM_WALK_TRY)
-        vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
-    else if (!vm_trylock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS))
-        return VM_WALKED_SOME;
+    vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
     machine->index_kind->each(machine, vm_object_areas(object), page->index, page->index,
                               visit_object_area, &walk);
     if (!walk.ended && machine->config.nonlinear == VM_NONLINEAR_CHAIN)

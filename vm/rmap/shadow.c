@@ -142,13 +142,11 @@ static void moved(const struct vm_run *from, const struct vm_run *to) {
 static enum vm_walked walk(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
                            vm_mapping_visit *visit, void *context) {
     static const struct vm_chain_links links = { entry_of, next_of };
-    struct vm_chain_walk walk = { .machine = machine,
-                                  .page = page,
-                                  .kind = kind,
-                                  .visit = visit,
-                                  .context = context,
-                                  .forget = remove_one };
+    struct vm_chain_walk walk = {
+        .machine = machine, .page = page, .visit = visit, .context = context, .forget = remove_one
+    };
 
+    (void)kind;
     return vm_chain_follow(&walk, &links);
 }
 

@@ -158,11 +158,10 @@ static void sweep(struct vm_machine *machine, vm_mapping_visit *visit, void *con
 
 struct search {
     struct vm_page *page;
-    enum vm_walk_kind kind;
     vm_mapping_visit *visit;
     void *context;
     uint32_t kept; /* entries shown and still there */
-    bool stopped, skipped;
+    bool stopped;
 };
 
 static enum vm_step show(const struct vm_mapping *mapping, void *context) {
@@ -190,12 +189,7 @@ static void search_space(struct search *search, struct vm_space *space) {
     struct vm_machine *machine = space->machine;
 
     vm_count(machine, rmap.object_visits, 1);
-    if (search->kind != VM_WALK_TRY)
-        vm_lock(machine, &space->areas_lock, VM_RANK_AREAS);
-    else if (!vm_trylock(machine, &space->areas_lock, VM_RANK_AREAS)) {
-        search->skipped = true;
-        return;
-    }
+    vm_lock(machine, &space->areas_lock, VM_RANK_AREAS);
     for (struct vm_area *area = vm_area_first(space); area && !done(machine, search);
          area = vm_area_next(area)) {
         if (vm_area_is_nonlinear(area) && area->object == search->page->object)
@@ -211,18 +205,16 @@ static void search_space(struct search *search, struct vm_space *space) {
 static enum vm_walked walk(struct vm_machine *machine, struct vm_page *page, enum vm_walk_kind kind,
                            vm_mapping_visit *visit, void *context) {
     struct virtual_scan *scan = scan_of(machine);
-    struct search search = { .page = page, .kind = kind, .visit = visit, .context = context };
+    struct search search = { .page = page, .visit = visit, .context = context };
 
-    if (kind != VM_WALK_TRY)
-        vm_lock(machine, &scan->lock, VM_RANK_ANON);
-    else if (!vm_trylock(machine, &scan->lock, VM_RANK_ANON))
-        return VM_WALKED_SOME;
+    (void)kind;
+    vm_lock(machine, &scan->lock, VM_RANK_ANON);
     for (struct vm_link *link = scan->spaces.next; link != &scan->spaces && !done(machine, &search);
          link = link->next)
         search_space(&search, space_of(machine, link));
     vm_unlock(machine, &scan->lock, VM_RANK_ANON);
 
-    if (search.skipped || (!search.stopped && search.kept < vm_page_mapcount(page)))
+    if (!search.stopped && search.kept < vm_page_mapcount(page))
         return VM_WALKED_SOME;
     return VM_WALKED_ALL;
 }
