@@ -60,7 +60,9 @@ struct vm_port {
 
     /*
      * Forget cached translations of [start, end) of the space with this id, on every CPU, before
-     * returning. The frames they led to are reused afterwards. NULL where nothing caches them.
+     * returning, and the ways to them through upper tables. The frames they led to are reused
+     * afterwards, those of tables, too. Called with spinning locks held: must not sleep. NULL where
+     * nothing caches them.
      */
     void (*tlb_flush)(struct vm_port *port, uint64_t space_id, uint64_t start, uint64_t end);
 
