@@ -14,6 +14,11 @@
 
 /* ---- the stages */
 
+static void empty_area(struct stage *stage) {
+    stage->parent = stage_space(stage);
+    map_anonymous(stage->parent, HERE, PAGES);
+}
+
 static void one_page(struct stage *stage) {
     stage->parent = stage_space(stage);
     map_anonymous(stage->parent, HERE, PAGES);
@@ -89,7 +94,18 @@ static void expect_two_seen(struct stage *stage) {
     require(seen.count == 2 && seen_in(&seen, stage->parent) && seen_in(&seen, stage->child));
 }
 
+/* Another thread may just be making what this page will be found by. */
+static void touch_and_expect_seen(struct stage *stage) {
+    put(stage->parent, HERE + PAGE, 7);
+    struct sightings seen = look(stage, vm_frame_at(stage->parent, HERE + PAGE));
+    require(seen.count == 1 && seen_in(&seen, stage->parent));
+}
+
 /* ---- who changes something */
+
+static void touch_first(struct stage *stage) {
+    put(stage->parent, HERE, 6);
+}
 
 static void unmap_in_child(struct stage *stage) {
     require(vm_munmap(stage->child, HERE, PAGES * PAGE) == VM_OK);
@@ -175,6 +191,10 @@ const struct scenario walk_scenarios[] = {
       .what = "one of two mappings is unmapped",
       .set_up = page_of_parent_and_child,
       .actors = { expect_parent_seen, unmap_in_child } },
+    { .name = "walk-first-pages",
+      .what = "two threads bring an area's first pages, and one asks for its own",
+      .set_up = empty_area,
+      .actors = { touch_and_expect_seen, touch_first } },
     { .name = "walk-unmap-last",
       .what = "the last mapping is unmapped, and the page freed",
       .set_up = one_page,
