@@ -5,14 +5,14 @@
 #include "progress.h"
 
 #include "replay/player.h"
+#include "terminal.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #define INTERVAL_NS UINT64_C(200000000)
 
 void progress_begin(struct progress *progress, const char *label) {
-    *progress = (struct progress){ .label = isatty(STDERR_FILENO) ? label : NULL };
+    *progress = (struct progress){ .label = terminal_draws() ? label : NULL };
     progress->begin_ns = player_now();
     progress->next_ns = progress->begin_ns + INTERVAL_NS;
 }

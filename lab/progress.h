@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * progress.h - how far a replay is: one line on stderr, rewritten a few times a second, and only when
- * stderr is a terminal.
+ * stderr is a terminal that can be drawn on.
  */
 #ifndef OBJRMAP_LAB_PROGRESS_H
 #define OBJRMAP_LAB_PROGRESS_H

@@ -20,17 +20,24 @@ static const char usage[] =
     "  --design NAME           the reverse-mapping design. Default: " DEFAULT_DESIGN "\n"
     "  --dump FILE             write what programs see at the end, as text; - is standard output\n"
     "  --json                  the report as JSON\n"
+    "  --watch                 draw memory, rates and the largest processes on the terminal as it\n"
+    "                          runs; with --json also a series of samples\n"
     "\n";
 
-static const char *const own_options[] = { "--design", "--dump", NULL };
+static const char *const own_options[] = { "--design", "--dump", "--watch", NULL };
 
 struct replay {
     struct settings settings;
     const char *design, *dump;
+    bool watch;
 };
 
 static enum option own_option(struct replay *replay, int argc, char **argv, int *at) {
     bool missing;
+    if (strcmp(argv[*at], "--watch") == 0) {
+        replay->watch = true;
+        return OPTION_TAKEN;
+    }
     const char *value = option_value("--design", argc, argv, at, &missing);
     if (value)
         return (replay->design = design_name(value)) ? OPTION_TAKEN : OPTION_WRONG;
@@ -88,6 +95,7 @@ static struct run_request request_for(const struct replay *replay, const struct 
         .verify_every = settings->verify_every,
         .dump = replay->dump,
         .label = replay->design,
+        .watch = replay->watch,
     };
     bool contents = settings->contents == CONTENTS_ALWAYS ||
                     (settings->contents == CONTENTS_BY_VERIFY && settings->verify);

@@ -57,13 +57,6 @@ static json_t *operation(uint64_t count, uint64_t ns) {
     return json_pack("{s:I, s:I}", "count", (json_int_t)count, "ns", (json_int_t)ns);
 }
 
-static uint64_t all_faults(const struct vm_stats *stats) {
-    return stats->faults.zero + stats->faults.first_write + stats->faults.file +
-           stats->faults.shared_write + stats->faults.cow + stats->faults.reuse +
-           stats->faults.swap_in + stats->faults.stack + stats->faults.spurious +
-           stats->faults.segv + stats->faults.bus + stats->faults.oom;
-}
-
 static json_t *operations(const struct run_result *result) {
     json_t *operations = json_object();
     for (int op = 0; op < OPS; op++)
@@ -71,7 +64,7 @@ static json_t *operations(const struct run_result *result) {
                             operation(result->ops[op].count, result->ops[op].ns));
     set_count(json_object_get(operations, "touch"), "pages", result->pages_touched);
     json_object_set_new(operations, "fault",
-                        operation(all_faults(&result->stats), result->ops[OP_TOUCH].ns));
+                        operation(faults_of(&result->stats), result->ops[OP_TOUCH].ns));
     json_object_set_new(operations, "reclaim",
                         operation(result->stats.reclaim.runs, result->stats.reclaim.ns));
     return operations;
@@ -127,8 +120,6 @@ static json_t *reclaim(const struct vm_stats *stats) {
     set_count(reclaim, "direct", stats->reclaim.direct);
     set_count(reclaim, "node", stats->reclaim.node);
     set_count(reclaim, "lru_batches", stats->reclaim.lru_batches);
-    set_count(reclaim, "direct", stats->reclaim.direct);
-    set_count(reclaim, "node", stats->reclaim.node);
     set_count(reclaim, "scanned", stats->reclaim.scanned);
     set_count(reclaim, "swept", stats->reclaim.swept);
     set_count(reclaim, "nonlinear_unmapped", stats->reclaim.nonlinear_unmapped);
@@ -160,6 +151,14 @@ static json_t *asked(const struct asked *asked) {
     set_count(answer, "most_visits", asked->most_visits);
     json_object_set_new(answer, "ns_per_page", json_real((double)asked->ns / pages));
     return answer;
+}
+
+static json_t *migration(const struct vm_stats *stats) {
+    json_t *migration = json_object();
+    set_count(migration, "moved", stats->migration.moved);
+    set_count(migration, "busy", stats->migration.busy);
+    set_count(migration, "entries", stats->migration.entries);
+    return migration;
 }
 
 static json_t *entries(const struct vm_stats *stats) {
@@ -237,6 +236,33 @@ static json_t *locks(const struct run_result *result) {
     return locks;
 }
 
+static json_t *sample(const struct sample *taken) {
+    json_t *sample = json_object();
+    set_count(sample, "events", taken->events);
+    json_object_set_new(sample, "seconds", json_real(taken->seconds));
+    set_count(sample, "anonymous", taken->anonymous);
+    set_count(sample, "file", taken->file);
+    set_count(sample, "shm", taken->shm);
+    set_count(sample, "page_tables", taken->tables);
+    set_count(sample, "free", taken->free);
+    set_count(sample, "swap", taken->swap);
+    set_count(sample, "faults", taken->faults);
+    set_count(sample, "scanned", taken->scanned);
+    set_count(sample, "freed", taken->freed);
+    set_count(sample, "swapped_out", taken->swapped_out);
+    set_count(sample, "swapped_in", taken->swapped_in);
+    return sample;
+}
+
+static json_t *series(const struct series *taken) {
+    if (!taken->count)
+        return json_null();
+    json_t *series = json_array();
+    for (unsigned i = 0; i < taken->count; i++)
+        json_array_append_new(series, sample(&taken->samples[i]));
+    return series;
+}
+
 static json_t *refused(const struct run_result *result) {
     json_t *refused = json_object();
     for (int op = 0; op < OPS; op++) {
@@ -278,10 +304,12 @@ json_t *report_design(const struct run_request *request, const struct run_result
     json_object_set_new(design, "rmap", reverse_map(&result->stats));
     json_object_set_new(design, "asked", asked(&result->asked));
     json_object_set_new(design, "reclaim", reclaim(&result->stats));
+    json_object_set_new(design, "migration", migration(&result->stats));
     json_object_set_new(design, "entries", entries(&result->stats));
     json_object_set_new(design, "memory", memory(&result->stats));
     json_object_set_new(design, "caches", caches(result));
     json_object_set_new(design, "locks", locks(result));
+    json_object_set_new(design, "series", series(&result->series));
     json_object_set_new(design, "refused", refused(result));
     json_object_set_new(design, "end", json_string(end_name(result->end)));
     json_object_set_new(design, "failure",

@@ -15,9 +15,10 @@
  *                    the trace. `reclaim`: runs, part of the time of whoever needed memory.
  *     asked          null, or what the trace's own questions and --ask cost: `pages`, and for each of
  *                    them what was found, looked at and searched in vain, and ns. Not part of `rmap`.
- *     faults, rmap, reclaim, entries, memory    the library's counters (objrmap/stats.h)
+ *     faults, rmap, reclaim, migration, entries, memory    the library's counters (objrmap/stats.h)
  *     bytes          peaks: rmap, areas, descriptors, other; page_tables_peak, in frames of the machine
  *     caches         each cache of records; live_after is after the last exit, live_before the start
+ *     series         null, or samples of memory and counts as the run went (replay --watch)
  *     refused        calls that failed as they would in Linux, with the first one's line
  *     end, failure   "complete", or why the replay ended early
  */

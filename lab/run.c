@@ -9,6 +9,7 @@
 #include "replay/crew.h"
 #include "state.h"
 #include "trace/reader.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,7 +32,9 @@ struct run {
     struct player *player;
     struct crew *crew; /* NULL: the player is alone */
     uint64_t line;     /* of the latest event */
-    uint64_t aside_ns; /* spent on checks and questions */
+    uint64_t begin_ns;
+    uint64_t aside_ns;   /* spent on checks, questions and pictures */
+    struct watch *watch; /* NULL: nothing is drawn */
 };
 
 static void fail(struct run_result *result, enum run_end end, const char *format, ...)
@@ -218,21 +221,80 @@ static enum play play_event(struct run *run, const struct trace_event *event) {
     return play == PLAY_ON ? check_if_due(run) : play;
 }
 
-/* All events. False when the run has ended before them. */
+/* ---------------------------------------------------------------- looking on */
+
+static struct sample sample_now(const struct run *run) {
+    struct sample sample;
+    sample_take(&sample, run->player->world->machine, trace_events(run->reader),
+                (double)(player_now() - run->begin_ns - run->aside_ns) / 1e9);
+    return sample;
+}
+
+/* Alone, a player has played all that was read; of a crew's events some may still wait. */
+static enum play add_to_series(struct run *run) {
+    enum play play = run->crew ? PLAY_ON : player_flush(run->player);
+    if (play != PLAY_ON)
+        return play;
+    struct sample sample = sample_now(run);
+    series_add(&run->result->series, &sample);
+    return PLAY_ON;
+}
+
+static enum play draw(struct run *run) {
+    bool processes = watch_wants_processes(run->watch);
+    enum play play = processes ? settle(run) : PLAY_ON;
+    if (play != PLAY_ON)
+        return play;
+    uint64_t begin = player_now();
+    if (processes)
+        watch_take_processes(run->watch, run->player->world);
+    struct sample sample = sample_now(run);
+    watch_draw(run->watch, &sample, trace_progress(run->reader));
+    run->aside_ns += player_now() - begin;
+    return PLAY_ON;
+}
+
+static enum play look_on(struct run *run) {
+    enum play play = PLAY_ON;
+    if (series_is_due(&run->result->series, trace_events(run->reader)))
+        play = add_to_series(run);
+    if (play == PLAY_ON && run->watch && watch_is_due(run->watch))
+        play = draw(run);
+    return play;
+}
+
+/* After a failure some of a crew may still be playing. */
+static void look_last(struct run *run, enum play play) {
+    struct sample sample = sample_now(run);
+    if (run->request->watch)
+        series_end(&run->result->series, &sample);
+    if (run->watch && play == PLAY_ON)
+        watch_take_processes(run->watch, run->player->world);
+    watch_end(run->watch, &sample);
+    run->watch = NULL;
+}
+
+/* ---------------------------------------------------------------- all events */
+
+/* False when the run has ended before them. */
 static bool play_events(struct run *run) {
     struct progress progress;
     struct trace_event event;
-    enum trace_status status;
+    enum trace_status status = TRACE_EVENT;
     enum play play = PLAY_ON;
-    progress_begin(&progress, run->request->label);
+    progress_begin(&progress, run->request->watch ? NULL : run->request->label);
+    play = look_on(run);
     while (play == PLAY_ON && run->result->end == RUN_COMPLETE &&
            (status = trace_next(run->reader, &event)) == TRACE_EVENT) {
         play = play_event(run, &event);
+        if (play == PLAY_ON)
+            play = look_on(run);
         progress_step(&progress, run->reader);
     }
     if (play == PLAY_ON)
         play = settle(run);
     progress_end(&progress);
+    look_last(run, play);
     if (play != PLAY_ON)
         ended(run, play);
     else if (run->result->end == RUN_COMPLETE && status == TRACE_INVALID)
@@ -269,11 +331,15 @@ static void ask_at_end(struct run *run) {
 
 static void play(struct run *run) {
     unsigned cpus = run->request->cpus;
-    uint64_t begin = player_now();
     if (cpus > 1)
         run->crew = crew_begin(run->player, cpus, play_one, (void *)(uintptr_t)run->request);
+    if (run->request->watch) {
+        series_begin(&run->result->series);
+        run->watch = watch_begin(run->request->label);
+    }
+    run->begin_ns = player_now();
     bool complete = play_events(run);
-    uint64_t ns = player_now() - begin - run->aside_ns;
+    uint64_t ns = player_now() - run->begin_ns - run->aside_ns;
     if (run->crew)
         crew_end(run->crew);
     run->crew = NULL;

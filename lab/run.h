@@ -6,6 +6,7 @@
 #define OBJRMAP_LAB_RUN_H
 
 #include "replay/player.h"
+#include "series.h"
 #include "settings.h"
 
 #include <objrmap/stats.h>
@@ -45,6 +46,7 @@ struct run_request {
     struct ask ask_at_end; /* and this, unless it is about no pages */
     const char *dump;      /* NULL: none; "-": standard output */
     const char *label;     /* for progress; NULL: none is shown */
+    bool watch;            /* draw it live, and keep a series */
 };
 
 enum run_end {
@@ -94,6 +96,7 @@ struct run_result {
     unsigned cache_count;
     struct run_lock locks[RUN_LOCKS]; /* none unless asked for */
     unsigned lock_count;
+    struct series series; /* empty unless watched */
 };
 
 void run_trace(const struct run_request *request, struct run_result *result);

@@ -10,6 +10,7 @@ failed=0
 for trace in refused cow_chain; do
     "$objrmap" replay --json "$project/tests/traces/$trace.vmt" >>"$work/json" || exit 1
 done
+"$objrmap" replay --watch --json "$project/tests/traces/family.vmt" >>"$work/json" || exit 1
 "$objrmap" compare --lockstat --json --rounds 1 "$project/tests/traces/family.vmt" >>"$work/json" || exit 1
 sed -n 's/^ *"\([a-z_]*\)":.*/\1/p' "$work/json" | sort -u >"$work/names"
 [ "$(wc -l <"$work/names")" -ge 60 ] || { echo "only $(wc -l <"$work/names") names"; failed=1; }
