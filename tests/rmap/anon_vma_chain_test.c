@@ -372,6 +372,55 @@ static void a_fork_that_fails_leaves_nothing(void **state) {
     rig_destroy(rig);
 }
 
+/* A long chain makes it the links that are short: areas are to be had. */
+static void a_cut_and_a_move_that_fail_leave_nothing(void **state) {
+    (void)state;
+    enum { PAGES = 64, GENERATIONS = 20, SPARE = 1000, SPARES = 64 };
+    struct rig *rig = rig_create(DESIGN, 4096);
+    struct vm_space *space[GENERATIONS] = { rig_space(rig, 1) };
+    struct vm_space *youngest;
+    struct failing_port failing;
+    uint64_t at;
+    unsigned cut = 0;
+
+    rig_map(space[0], AT, PAGES, NULL);
+    rig_touch(space[0], AT, PAGES);
+    for (unsigned i = 1; i < GENERATIONS; i++)
+        space[i] = rig_fork(space[i - 1], i + 1);
+    youngest = space[GENERATIONS - 1];
+    for (unsigned i = 0; i < SPARES; i++)
+        rig_map(youngest, AT + (SPARE + 2 * i) * PAGE, 1, NULL);
+    failing_port_init(&failing, rig->machine->port);
+    struct vm_port *port = rig->machine->port;
+    rig->machine->port = &failing.port;
+    failing_plan_set(&failing.allocate, FAIL_FROM_THERE_ON, 0);
+    for (unsigned i = 0; i < SPARES; i++)
+        assert_int_equal(vm_munmap(youngest, AT + (SPARE + 2 * i) * PAGE, PAGE), VM_OK);
+
+    int error = VM_OK;
+    while (!error && cut + 1 < PAGES) { /* one more area for each cut */
+        cut++;
+        error = vm_mprotect(youngest, AT + cut * PAGE, (PAGES - cut) * PAGE,
+                            cut % 2 ? VM_PROT_READ : VM_PROT_READ | VM_PROT_EXEC);
+    }
+    assert_int_equal(error, VM_ENOMEM);
+    assert_true(cut > 2);
+    uint64_t links = rig_cache(rig, "anon_vma_chain").live;
+    assert_int_equal(vm_mremap(youngest, AT + (cut - 2) * PAGE, PAGE, PAGE,
+                               VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED, AT + 100 * PAGE, &at),
+                     VM_ENOMEM);
+    assert_int_equal(rig_cache(rig, "anon_vma_chain").live, links);
+    assert_int_equal(mappings(rig, youngest, AT + (cut - 2) * PAGE), GENERATIONS);
+
+    failing_plan_set(&failing.allocate, FAIL_NEVER, 0);
+    rig_verify(rig);
+    for (unsigned i = 0; i < GENERATIONS; i++)
+        vm_exit(space[i]);
+    expect_records(rig, 0, 0);
+    rig->machine->port = port;
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_as_documented),
@@ -387,6 +436,7 @@ int main(void) {
         cmocka_unit_test(moved_areas_keep_their_chain),
         cmocka_unit_test(a_page_returned_to_a_child_is_found_by_all),
         cmocka_unit_test(a_fork_that_fails_leaves_nothing),
+        cmocka_unit_test(a_cut_and_a_move_that_fail_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
