@@ -30,10 +30,12 @@ trap 'rm -f "$report"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# majors - of each design in the report, pages read from swap and from files, in the order of designs.
+# majors - of each design in the report, in the order of designs: pages that somebody had to wait for,
+# while they were read from a file or from swap. What is read ahead of them nobody waits for.
 majors() {
-    tr '{' '\n' <"$report" | sed -n 's/.*"read_in": \([0-9]*\).*/r \1/p; s/.*"swapped_in": \([0-9]*\).*/s \1/p' |
-        awk '$1 == "r" { read = $2 } $1 == "s" { printf("%s%d", n++ ? " " : "", read + $2) }'
+    tr '{' '\n' <"$report" | sed -n 's/.*"read_in": \([0-9]*\).*/+ \1/p
+        s/.*"swapped_in": \([0-9]*\).*"read_ahead": \([0-9]*\).*/+ \1\n- \2\n=/p' |
+        awk '$1 == "+" { sum += $2 } $1 == "-" { sum -= $2 } $1 == "=" { printf("%s%d", n++ ? " " : "", sum); sum = 0 }'
 }
 
 [ -n "$json" ] && echo '{"programs":'
