@@ -368,7 +368,9 @@ static json_t *rmap_test_1(uint64_t scale) {
         "100 tasks x 100 areas x 20 pages once, not 600 pages ten times; memory for 70 %",
         "Theirs ran ten rounds, and wrote dirty pages back to a disk; here a page is "
         "looked for when memory is short, and written at once. So lists lose by less, "
-        "but by the same cause: each page is looked for among all areas of the file.");
+        "but by the same cause: each page is looked for among all areas of the file. Reclaim "
+        "looks for neighbours together, and an area that shows several counts once: hence "
+        "fewer places than mappings with trees.");
 }
 
 static json_t *rmap_test_2(uint64_t scale) {
@@ -389,9 +391,11 @@ static json_t *rmap_test_3(uint64_t scale) {
     char workload[TEXT];
     snprintf(workload, sizeof(workload), "rmap-test:tasks=1,areas=%llu,pages=7,rounds=1",
              (unsigned long long)(scale > 6 ? 60000 : 10000 * scale));
-    return rmap_test("rmap-test 3: one task, 10 000 areas of 7 pages", workload, 70, papers,
-                     "as there, but 1 round instead of 10, and memory for 70 %",
-                     "One area of 10 000 maps the page. A tree is as good as a chain.");
+    return rmap_test(
+        "rmap-test 3: one task, 10 000 areas of 7 pages", workload, 70, papers,
+        "as there, but 1 round instead of 10, and memory for 70 %",
+        "One area of 10 000 maps the page. A tree is as good as a chain. An area's seven "
+        "pages are looked for together, so that a list is gone through once for all.");
 }
 
 static json_t *forking_server(uint64_t scale) {

@@ -188,10 +188,10 @@ static bool may_hold(const struct vm_area *area, const struct vm_page *page) {
 static void search_space(struct search *search, struct vm_space *space) {
     struct vm_machine *machine = space->machine;
 
-    vm_count(machine, rmap.object_visits, 1);
     vm_lock(machine, &space->areas_lock, VM_RANK_AREAS);
     for (struct vm_area *area = vm_area_first(space); area && !done(machine, search);
          area = vm_area_next(area)) {
+        vm_count(machine, rmap.object_visits, 1);
         if (vm_area_is_nonlinear(area) && area->object == search->page->object)
             vm_rmap_scan_area(machine, area, search->page, show, search);
         else if (may_hold(area, search->page))
