@@ -405,7 +405,9 @@ static int work_unlocked(struct vm_space *space, uint64_t start, uint64_t end,
 
     vm_read_lock(space->machine, &space->lock, VM_RANK_SPACE);
     int error = work_on_range(space, start, end, advice);
-    cleared = cleared && end <= VM_ADDRESS_END && holds_empty_table(space, start, end);
+    if (end > VM_ADDRESS_END)
+        end = VM_ADDRESS_END; /* no table is behind it, but some may be before */
+    cleared = cleared && start < end && holds_empty_table(space, start, end);
     vm_read_unlock(space->machine, &space->lock, VM_RANK_SPACE);
     if (cleared)
         prune_tables(space, start, end);

@@ -38,12 +38,12 @@ int vm_range_check(uint64_t address, uint64_t length, uint64_t *end) {
 
 bool vm_may_map(const struct vm_space *space, uint64_t pages) {
     uint64_t limit = space->machine->config.address_limit >> VM_PAGE_SHIFT;
-    return !space->machine->config.address_limit || space->mapped_pages + pages <= limit;
+    return space->mapped_pages + pages <= limit;
 }
 
 bool vm_may_lock(const struct vm_space *space, uint64_t pages) {
     uint64_t limit = space->machine->config.lock_limit >> VM_PAGE_SHIFT;
-    return !space->machine->config.lock_limit || space->locked_pages + pages <= limit;
+    return space->locked_pages + pages <= limit;
 }
 
 bool vm_object_refuses(const struct vm_object *object, uint32_t flags) {
