@@ -332,7 +332,8 @@ static void ask_at_end(struct run *run) {
 static void play(struct run *run) {
     unsigned cpus = run->request->cpus;
     if (cpus > 1)
-        run->crew = crew_begin(run->player, cpus, play_one, (void *)(uintptr_t)run->request);
+        run->crew = crew_begin(run->player, cpus, run->request->nodes, play_one,
+                               (void *)(uintptr_t)run->request);
     if (run->request->watch) {
         series_begin(&run->result->series);
         run->watch = watch_begin(run->request->label);
@@ -362,7 +363,7 @@ void run_trace(const struct run_request *request, struct run_result *result) {
     struct vm_machine_config config = {
         .frames = request->frames,
         .contents = request->contents,
-        .cpus = request->cpus,
+        .cpus = crew_machine_cpus(request->cpus, request->nodes),
         .nodes = request->nodes,
         .swappiness = request->swappiness,
         .low_frames = request->low_frames,

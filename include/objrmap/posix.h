@@ -49,6 +49,14 @@ struct posix_reclaim *posix_reclaim_start(struct posix_port *posix, struct vm_ma
                                           unsigned nodes, unsigned first_cpu);
 void posix_reclaim_stop(struct posix_reclaim *threads);
 
+/*
+ * None of them is in the machine from the pause's return to its resume: they are woken, and start
+ * then. So calls that nothing else may be under way beside can be made. Pauses nest, of any threads.
+ * => pause: not in a call of the machine
+ */
+void posix_reclaim_pause(struct posix_reclaim *threads);
+void posix_reclaim_resume(struct posix_reclaim *threads);
+
 /* ---------------------------------------------------------------- files */
 
 enum posix_access { POSIX_READ_ONLY, POSIX_READ_WRITE };

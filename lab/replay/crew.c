@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "replay/lane.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,9 @@ struct crew {
     struct membership *members;
     size_t member_room;
 
+    struct posix_reclaim *reclaim; /* NULL: there are no such threads */
+    bool still;                    /* the owner has paused them */
+
     _Atomic uint64_t failed; /* the lowest number that has failed; UINT64_MAX: none */
     _Atomic(const struct lane *)
         alone; /* this lane plays, and the others must not begin an event */
@@ -55,8 +59,12 @@ static void start_playing(struct lane *lane) {
 }
 
 static void stop_playing(struct lane *lane) {
-    if (atomic_load_explicit(&lane->crew->alone, memory_order_relaxed) == lane)
-        atomic_store(&lane->crew->alone, NULL);
+    struct crew *crew = lane->crew;
+    if (atomic_load_explicit(&crew->alone, memory_order_relaxed) == lane) {
+        if (crew->reclaim)
+            posix_reclaim_resume(crew->reclaim);
+        atomic_store(&crew->alone, NULL);
+    }
     atomic_store_explicit(&lane->playing, false, memory_order_release);
 }
 
@@ -96,6 +104,8 @@ static bool take_all(struct player *player) {
     for (unsigned i = 0; i < crew->cpus; i++)
         for (unsigned turns = 0; &crew->lanes[i] != lane && atomic_load(&crew->lanes[i].playing);)
             lane_pause(&turns);
+    if (crew->reclaim)
+        posix_reclaim_pause(crew->reclaim);
     player->waited_ns += player_now() - begin;
     return true;
 }
@@ -230,7 +240,14 @@ static struct lane *lane_for(struct crew *crew, const struct trace_event *event)
     return lane;
 }
 
+static void go_on(struct crew *crew) {
+    if (crew->still && crew->reclaim)
+        posix_reclaim_resume(crew->reclaim);
+    crew->still = false;
+}
+
 static void hand_out(struct crew *crew, const struct trace_event *event) {
+    go_on(crew);
     struct lane *lane = lane_for(crew, event);
     struct lane_item *item = lane_place(lane);
     *item = (struct lane_item){ .number = crew->handed_out++, .event = *event };
@@ -282,6 +299,12 @@ enum play crew_event(struct crew *crew, const struct trace_event *event) {
 
 /* ---------------------------------------------------------------- the owner: beginning and end */
 
+static void stand_still(struct crew *crew) {
+    if (!crew->still && crew->reclaim)
+        posix_reclaim_pause(crew->reclaim);
+    crew->still = true;
+}
+
 enum play crew_wait(struct crew *crew) {
     const struct lane *failed = NULL;
     for (unsigned i = 0; i < crew->cpus; i++) {
@@ -290,6 +313,7 @@ enum play crew_wait(struct crew *crew) {
         if (lane->play != PLAY_ON && (!failed || lane->failed < failed->failed))
             failed = lane;
     }
+    stand_still(crew);
     if (!failed)
         return PLAY_ON;
     struct player *first = crew->lanes[0].player;
@@ -298,7 +322,29 @@ enum play crew_wait(struct crew *crew) {
     return failed->play;
 }
 
-struct crew *crew_begin(struct player *first, unsigned cpus, crew_play *play, void *context) {
+static void no_thread(const char *whose, unsigned number, int error) {
+    complain("cannot start a thread for %s %u: %s; try a smaller --cpus", whose, number,
+             strerror(error));
+    exit(EXIT_FOUND);
+}
+
+unsigned crew_machine_cpus(unsigned cpus, unsigned nodes) {
+    nodes = nodes ? nodes : 1;
+    return cpus > 1 && cpus + nodes <= CREW_CPUS_MAX ? cpus + nodes : cpus;
+}
+
+static void begin_reclaim(struct crew *crew, unsigned nodes) {
+    struct world *world = crew->world;
+    if (crew_machine_cpus(crew->cpus, nodes) == crew->cpus)
+        return;
+    nodes = nodes ? nodes : 1;
+    crew->reclaim = posix_reclaim_start(&world->port, world->machine, nodes, crew->cpus);
+    if (!crew->reclaim)
+        no_thread("node", nodes - 1, EAGAIN);
+}
+
+struct crew *crew_begin(struct player *first, unsigned cpus, unsigned nodes, crew_play *play,
+                        void *context) {
     struct crew *crew = new_array(1, sizeof(*crew));
     crew->world = first->world;
     crew->lanes = new_array(cpus, sizeof(*crew->lanes));
@@ -318,13 +364,11 @@ struct crew *crew_begin(struct player *first, unsigned cpus, crew_play *play, vo
         lane->player->take_turn = take_turn;
         lane->player->take_all = take_all;
     }
+    begin_reclaim(crew, nodes);
     for (unsigned i = 0; i < cpus; i++) {
         int error = pthread_create(&crew->lanes[i].thread, NULL, run_lane, &crew->lanes[i]);
-        if (error) {
-            complain("cannot start a thread for CPU %u: %s; try a smaller --cpus", i,
-                     strerror(error));
-            exit(EXIT_FOUND);
-        }
+        if (error)
+            no_thread("CPU", i, error);
     }
     return crew;
 }
@@ -341,6 +385,8 @@ void crew_end(struct crew *crew) {
         }
         lane_free(lane);
     }
+    if (crew->reclaim)
+        posix_reclaim_stop(crew->reclaim);
     first->lane = NULL;
     first->take_turn = NULL;
     first->take_all = NULL;

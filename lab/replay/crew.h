@@ -15,6 +15,9 @@
  *
  * Without contents nobody can tell who wrote a shared page last, and touches of it meet freely.
  *
+ * Reclaim threads stand still, too, whenever one plays alone: MADV_FREE passes over a page that
+ * somebody is at work on.
+ *
  * An event that gets no memory waits for its turn, has all others stand still, and tries once more.
  * When one fails, those before it in the trace are still played: the first failure is the crew's.
  */
@@ -23,13 +26,20 @@
 
 #include "replay/player.h"
 
+enum { CREW_CPUS_MAX = 64 };
+
 struct crew;
+
+/* How many CPUs the machine of such a crew has: one more for each node's reclaim, which runs on a
+ * thread of its own. Where they are too many, or there is one player, all reclaim is the callers'. */
+unsigned crew_machine_cpus(unsigned cpus, unsigned nodes);
 
 /* What to do with an event that is no touch; called by the threads. */
 typedef enum play crew_play(struct player *player, const struct trace_event *event, void *context);
 
 /* `first` is the world's only player, and belongs to the crew until its end. */
-struct crew *crew_begin(struct player *first, unsigned cpus, crew_play *play, void *context);
+struct crew *crew_begin(struct player *first, unsigned cpus, unsigned nodes, crew_play *play,
+                        void *context);
 
 /* Hands out an event. Anything but PLAY_ON: some event has failed; first->failure tells. */
 enum play crew_event(struct crew *crew, const struct trace_event *event);

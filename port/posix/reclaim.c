@@ -3,7 +3,8 @@
  * reclaim.c - a thread for each node that frees frames when the library asks for it.
  *
  * Such a thread sleeps while its node is IDLE. port->wake_reclaim() makes it WOKEN; the thread makes it
- * IDLE again and then runs vm_reclaim_node(). So being told while that runs is not lost.
+ * IDLE again and then runs vm_reclaim_node(). So being told while that runs is not lost. Neither is
+ * being told in a pause, since threads stay WOKEN in it.
  */
 #include <objrmap/posix.h>
 
@@ -26,6 +27,7 @@ struct posix_reclaim {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned nodes, started;
+    unsigned pauses, running; /* lock; running: threads in the machine */
     struct node node[];
 };
 
@@ -44,21 +46,32 @@ static bool wait_to_be_woken(struct node *node) {
     struct posix_reclaim *all = node->all;
 
     pthread_mutex_lock(&all->lock);
-    while (node->state == IDLE)
+    while (node->state == IDLE || (node->state == WOKEN && all->pauses))
         pthread_cond_wait(&all->changed, &all->lock);
     bool woken = node->state == WOKEN;
-    if (woken)
+    if (woken) {
         node->state = IDLE;
+        all->running++;
+    }
     pthread_mutex_unlock(&all->lock);
     return woken;
+}
+
+static void have_run(struct posix_reclaim *all) {
+    pthread_mutex_lock(&all->lock);
+    all->running--;
+    pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->lock);
 }
 
 static void *run(void *context) {
     struct node *node = context;
 
     posix_cpu_set(node->cpu);
-    while (wait_to_be_woken(node))
+    while (wait_to_be_woken(node)) {
         vm_reclaim_node(node->all->machine, node->number);
+        have_run(node->all);
+    }
     return NULL;
 }
 
@@ -85,6 +98,21 @@ struct posix_reclaim *posix_reclaim_start(struct posix_port *posix, struct vm_ma
     posix->reclaim = all;
     posix->port.wake_reclaim = tell;
     return all;
+}
+
+void posix_reclaim_pause(struct posix_reclaim *all) {
+    pthread_mutex_lock(&all->lock);
+    all->pauses++;
+    while (all->running)
+        pthread_cond_wait(&all->changed, &all->lock);
+    pthread_mutex_unlock(&all->lock);
+}
+
+void posix_reclaim_resume(struct posix_reclaim *all) {
+    pthread_mutex_lock(&all->lock);
+    all->pauses--;
+    pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->lock);
 }
 
 void posix_reclaim_stop(struct posix_reclaim *all) {

@@ -77,6 +77,7 @@ awk 'BEGIN {
     }
 }' >"$work/relatives.vmt"
 same "2 4" --metadata --memory 200% "$work/relatives.vmt"
+same "2 4" --metadata --memory 60% "$work/relatives.vmt"
 [ $count -ge 65 ] || wrong "only $count replays"
 
 # The report says how many CPUs there were; compare has them, too.
@@ -108,6 +109,18 @@ for option in "--nodes 0" "--nodes 17" "--swappiness 101" "--low-memory 1K"; do
     # shellcheck disable=SC2086
     "$objrmap" replay $option "$traces/family.vmt" >/dev/null 2>"$work/err"
     [ $? -eq 2 ] && grep -q "^objrmap: $option: expected " "$work/err" || wrong "$option: $(cat "$work/err")"
+done
+
+# Nodes' reclaim threads are at work, where the machine has CPUs for them, and give way to verifying.
+for options in "--cpus 2" "--cpus 3 --nodes 2 --verify=100" "--cpus 62 --nodes 2" "--cpus 1" "--cpus 63 --nodes 2"; do
+    # shellcheck disable=SC2086
+    "$objrmap" replay $options --memory 30% --json "$traces/../../examples/traces/shared.vmt.zst" >"$work/out" ||
+        wrong "$options: exit $?"
+    node=$(sed -n 's/.*"node": \([0-9]*\).*/\1/p' "$work/out")
+    case $options in
+    *' 1' | *63*) [ "$node" -eq 0 ] || wrong "$options: $node runs of reclaim threads" ;;
+    *) [ "$node" -gt 0 ] || wrong "$options: reclaim threads never ran" ;;
+    esac
 done
 
 # Two processes that together need more than there is.

@@ -99,9 +99,10 @@ def is_given_back(output):
 
 
 def endless():
-    """Enough events for a picture, and no end: of 15, the third makes a process large."""
+    """Enough events for a picture, and no end: of the first 15, the fourth makes a process large, and the sixth
+    maps the zero page, which does not."""
     header = "objrmap-trace 1\np 41 small\np 42 large\nm 42 10000000 1000000 rw-p - 0\nw 42 10000000 100\n"
-    return header + "m 41 10000000 10000 rw-p - 0\n" + "w 41 10000000 3\n" * 60
+    return header + "m 41 10000000 10000 rw-p - 0\nr 42 10800000 8\n" + "w 41 10000000 3\n" * 60
 
 
 def mix(path):
