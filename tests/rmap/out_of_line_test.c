@@ -268,7 +268,7 @@ static void converted_meanwhile(void **state) {
         unsigned place = 1;
         while (convert_while(things[i], place))
             place++;
-        assert_true(place > 4);
+        assert_true(place > 3); /* there were some */
     }
 }
 
