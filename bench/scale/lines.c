@@ -130,18 +130,21 @@ static void play_cpu(void) {
     setcontext(&play.contexts[tally.cpu]);
 }
 
+static void prepare_cpu(ucontext_t *context, char *stack) {
+    getcontext(context);
+    context->uc_stack.ss_sp = stack;
+    context->uc_stack.ss_size = STACK;
+    context->uc_link = NULL;
+    makecontext(context, play_cpu, 0);
+}
+
 static void play_all(struct storm_world *world, unsigned cpus, unsigned rounds) {
     play.world = world;
     play.rounds = rounds;
     play.cpus = play.left = cpus;
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
-        ucontext_t *context = &play.contexts[cpu];
         play.running[cpu] = true;
-        getcontext(context);
-        context->uc_stack.ss_sp = play.stacks + (size_t)cpu * STACK;
-        context->uc_stack.ss_size = STACK;
-        context->uc_link = NULL;
-        makecontext(context, play_cpu, 0);
+        prepare_cpu(&play.contexts[cpu], play.stacks + (size_t)cpu * STACK);
     }
     tally.cpu = 0;
     swapcontext(&play.done, &play.contexts[0]);
