@@ -226,6 +226,28 @@ static void the_end_of_a_machine_closes_objects(void **state) {
     assert_int_equal(careless.closed, 0);
 }
 
+/* Without swap, only what nobody wants any more can be freed; without a flush there is nothing to flush. */
+static void a_machine_without_swap_frees_what_is_given_up(void **state) {
+    (void)state;
+    enum { PAGES = 8 };
+    struct vm_machine_config config = sound();
+    struct vm_machine *machine;
+    struct vm_space *space;
+    uint64_t at;
+
+    config.port->tlb_flush = NULL;
+    assert_int_equal(vm_machine_create(&config, &machine, NULL), VM_OK);
+    assert_int_equal(vm_space_create(machine, 1, &space), VM_OK);
+    assert_int_equal(vm_mmap(space, 0, 2 * PAGES * VM_PAGE_SIZE, VM_PROT_READ | VM_PROT_WRITE,
+                             VM_MAP_PRIVATE | VM_MAP_POPULATE, NULL, 0, &at),
+                     VM_OK);
+    assert_int_equal(vm_reclaim(machine, PAGES), 0);
+    assert_int_equal(vm_madvise(space, at, PAGES * VM_PAGE_SIZE, VM_MADV_FREE), VM_OK);
+    assert_int_equal(vm_reclaim(machine, 2 * PAGES), PAGES);
+    assert_int_equal(vm_munmap(space, at, 2 * PAGES * VM_PAGE_SIZE), VM_OK);
+    vm_machine_destroy(machine);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_port_must_offer_the_basics),
@@ -237,6 +259,7 @@ int main(void) {
         cmocka_unit_test(limits_that_are_told_are_kept),
         cmocka_unit_test(an_object_needs_a_backing_that_reads_and_has_a_size),
         cmocka_unit_test(the_end_of_a_machine_closes_objects),
+        cmocka_unit_test(a_machine_without_swap_frees_what_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,6 +273,77 @@ static void willneed_reads_files_ahead(void **state) {
     vm_object_put(object);
 }
 
+/* A page that cannot be written stays, dirty, and is written when it can be. */
+static void a_failed_write_keeps_the_page(void **state) {
+    (void)state;
+    struct vm_object *object;
+    struct failing_backing file;
+    struct vm_backing *memory = posix_memory_open(PAGES(4));
+
+    failing_backing_init(&file, memory);
+    succeeds(vm_object_open(world.machine, &file.backing, 5, &object));
+    map_pages_(&world, 0, 4, RW, SHARED, object, 0);
+    fill(&world, 0, 1, 60);
+    failing_plan_set(&file.write, FAIL_ONCE, 0);
+    succeeds(advise(0, 1, VM_MADV_PAGEOUT));
+    assert_int_equal(file.write.failed, 1);
+    expect_resident(0, "#");
+    check_world(&world);
+    succeeds(
+        vm_touch(world.space, AT(0), 1, VM_READ, NULL)); /* else there is nothing to push out */
+    succeeds(advise(0, 1, VM_MADV_PAGEOUT));
+    expect_resident(0, "-");
+    expect_filled(&world, 0, 1, 60);
+    succeeds(vm_munmap(world.space, AT(0), PAGES(4)));
+    vm_object_put(object);
+}
+
+/* Locked in one place, a page stays in all of them. */
+static void a_page_locked_elsewhere_stays(void **state) {
+    (void)state;
+    struct vm_object *object;
+    succeeds(vm_object_create_shm(world.machine, PAGES(2), 5, &object));
+    map_pages_(&world, 0, 2, RW, SHARED, object, 0);
+    map_pages_(&world, 8, 2, RW, SHARED, object, 0);
+    fill(&world, 0, 2, 60);
+    succeeds(vm_mlock(world.space, AT(8), PAGES(1)));
+    (void)vm_reclaim(world.machine, 1000);
+    assert_int_not_equal(vm_frame_at(world.space, AT(0)), VM_NO_FRAME);
+    assert_int_not_equal(vm_frame_at(world.space, AT(8)), VM_NO_FRAME);
+    assert_int_equal(vm_frame_at(world.space, AT(1)), VM_NO_FRAME);
+    check_world(&world);
+    vm_object_put(object);
+}
+
+/* Read back in, a page is still in the swap cache; given up, it leaves that, too, unless a relative's
+ * entry still names the slot. */
+static void pages_in_the_swap_cache_can_be_given_up(void **state) {
+    (void)state;
+    struct vm_space *child;
+    uint32_t value;
+    map_private(&world, 0, 4, RW);
+    fill(&world, 0, 4, 60);
+    succeeds(advise(0, 2, VM_MADV_PAGEOUT));
+    succeeds(vm_touch(world.space, AT(0), 1, VM_READ, NULL));
+    succeeds(advise(0, 4, VM_MADV_FREE));
+    (void)vm_reclaim(world.machine, 1000);
+    assert_int_equal(value_at(&world, 0), 0);
+    check_world(&world);
+
+    fill(&world, 0, 4, 80);
+    succeeds(advise(0, 4, VM_MADV_PAGEOUT));
+    succeeds(vm_fork(world.space, 2, &child));
+    succeeds(vm_touch(world.space, AT(0), 4, VM_READ, NULL));
+    succeeds(advise(0, 4, VM_MADV_FREE));
+    (void)vm_reclaim(world.machine, 1000);
+    for (unsigned i = 0; i < 4; i++) {
+        succeeds(vm_read(child, AT(i) + 8, &value, sizeof value));
+        assert_int_equal(value, 80 + i);
+    }
+    check_world(&world);
+    vm_exit(child);
+}
+
 #define advice_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -293,6 +364,9 @@ int main(void) {
         advice_test(protection_holds_for_present_pages),
         advice_test(msync_writes_dirty_pages_once),
         advice_test(willneed_reads_files_ahead),
+        advice_test(a_failed_write_keeps_the_page),
+        advice_test(a_page_locked_elsewhere_stays),
+        advice_test(pages_in_the_swap_cache_can_be_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

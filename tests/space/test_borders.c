@@ -225,6 +225,7 @@ static void no_areas_are_made_beyond_the_limit(void **state) {
     expect(vm_munmap(world.space, AT(1), PAGES(1)), VM_ENOMEM);
     expect(vm_mprotect(world.space, AT(1), PAGES(1), R), VM_ENOMEM);
     expect(vm_madvise(world.space, AT(1), PAGES(1), VM_MADV_DONTFORK), VM_EAGAIN);
+    expect(vm_mlock(world.space, AT(1), PAGES(1)), VM_ENOMEM);
     expect(vm_mremap(world.space, AT(0), PAGES(3), PAGES(5), VM_MREMAP_MAYMOVE, 0, &at), VM_ENOMEM);
     expect(vm_mremap(world.space, AT(0), PAGES(3), PAGES(3), VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED,
                      AT(50), &at),
@@ -252,6 +253,8 @@ static void file_offsets_end(void **state) {
     expect(vm_remap_file_pages(world.space, AT(0), PAGES(1), UINT64_C(1) << 52), VM_EOVERFLOW);
     succeeds(vm_mlock(world.space, AT(0), PAGES(2)));
     expect(vm_remap_file_pages(world.space, AT(0), PAGES(1), 1), VM_EAGAIN);
+    succeeds(vm_munlock(world.space, AT(1), PAGES(1)));
+    succeeds(vm_remap_file_pages(world.space, AT(0), PAGES(1), 1));
     end_world(&world);
 }
 
