@@ -12,6 +12,9 @@ tables such a condition is either explained, or a file says how many it has that
 The source text is the whole line, blanks joined, so that the list survives when lines move; one row
 explains all such lines of its function. All three may be patterns, as the shell's. Exit code 1: a file
 has more open conditions than it says, or an explanation is of use for nothing any more.
+
+Rows under a heading that begins with "Now and then" explain what one run comes to and the next does
+not: they are of use as long as there is such a condition at all, whether or not all of it was taken.
 """
 import collections
 import fnmatch
@@ -89,12 +92,21 @@ class Coverage:
                  if p == path and self.counts((p, n)) for times in numbers.values()]
         return (sum(t > 0 for t in lines), len(lines), sum(t > 0 for t in taken), len(taken))
 
-    def missed(self):
-        """(file, function, text) -> line numbers, of branches that were never taken"""
+    def conditions(self):
+        """(file, function, text) -> line numbers"""
         found = collections.defaultdict(list)
-        for place in sorted(self.branches):
-            if self.counts(place) and 0 in self.branches[place].values():
+        for place, taken in sorted(self.branches.items()):
+            if taken and self.counts(place):
                 found[(place[0], self.functions.get(place, "?"), self.text(place))].append(place[1])
+        return found
+
+    def missed(self):
+        """The same, where some branch was never taken"""
+        found = {}
+        for condition, lines in self.conditions().items():
+            missed = [n for n in lines if 0 in self.branches[(condition[0], n)].values()]
+            if missed:
+                found[condition] = missed
         return found
 
 
@@ -104,17 +116,21 @@ def cells_of(line):
 
 
 def read_list(path):
-    """The explanations, (file, function, text) each; and by file how many conditions are open."""
-    explained, still_open = [], {}
+    """The explanations, (file, function, text) each: of what no run takes, and of what some runs do;
+    and by file how many conditions are open."""
+    never, at_times, still_open = [], [], {}
+    explained = never
     with open(path, encoding="utf-8") as source:
         for line in source:
+            if line.startswith("#"):
+                explained = at_times if line.startswith("## Now and then") else never
             cells = cells_of(line) if line.startswith("| `vm/") else []
             if len(cells) == 3:
                 file, function = cells[0].split(", ")
                 explained.append((file, function, cells[1]))
             elif len(cells) == 2:
                 still_open[cells[0]] = int(cells[1])
-    return explained, still_open
+    return never, at_times, still_open
 
 
 def explains(entry, place):
@@ -133,8 +149,8 @@ def main():
         coverage.add(document)
     if not coverage.lines:
         sys.exit("objrmap: nothing was counted; run tools/coverage.sh, which builds and tests first")
-    entries, still_open = read_list(path)
-    missed = coverage.missed()
+    never, at_times, still_open = read_list(path)
+    missed, conditions = coverage.missed(), coverage.conditions()
 
     total = [0, 0, 0, 0]
     print(f"{'':32} {'lines':>15} {'branches':>17}")
@@ -147,8 +163,9 @@ def main():
           f"{total[2]:5}/{total[3]:<5}{percent(*total[2:])}")
 
     new = {place: lines for place, lines in missed.items()
-           if not any(explains(entry, place) for entry in entries)}
-    stale = [entry for entry in entries if not any(explains(entry, place) for place in missed)]
+           if not any(explains(entry, place) for entry in never + at_times)}
+    stale = [entry for entry in never if not any(explains(entry, place) for place in missed)]
+    stale += [entry for entry in at_times if not any(explains(entry, place) for place in conditions)]
     counts = collections.Counter(place[0] for place in new)
     for (file, function, text), lines in sorted(new.items(), key=lambda item: (item[0][0], item[1])):
         print(f"{file}:{','.join(map(str, lines))}: {function}: no test takes a way out of: {text}")

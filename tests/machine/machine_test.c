@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <objrmap/posix.h>
+#include <objrmap/stats.h>
 #include <objrmap/vm.h>
 
 #define FRAMES 256
@@ -96,6 +97,26 @@ static void memory_has_a_least_and_a_most(void **state) {
     /* Low memory that ends inside a node, and where the next begins. */
     made(config.nodes = 2; config.low_frames = FRAMES / 2 + 20);
     made(config.nodes = 2; config.low_frames = FRAMES / 2);
+}
+
+static void add_zone(const struct vm_zone_view *zone, void *context) {
+    char *names = context;
+    strcat(names, zone->name);
+    strcat(names, zone->node == 0 ? "0 " : "1 ");
+}
+
+static void zones_come_in_the_order_of_frames(void **state) {
+    (void)state;
+    struct vm_machine_config config = sound();
+    struct vm_machine *machine;
+    char names[64] = "";
+
+    config.nodes = 2;
+    config.low_frames = FRAMES / 2 + 20;
+    assert_int_equal(vm_machine_create(&config, &machine, NULL), VM_OK);
+    vm_zone_each(machine, add_zone, names);
+    assert_string_equal(names, "low0 low1 high1 ");
+    vm_machine_destroy(machine);
 }
 
 static void swap_needs_a_backing_that_reads_and_writes(void **state) {
@@ -253,6 +274,7 @@ int main(void) {
         cmocka_unit_test(a_port_must_offer_the_basics),
         cmocka_unit_test(several_cpus_need_more_of_a_port),
         cmocka_unit_test(memory_has_a_least_and_a_most),
+        cmocka_unit_test(zones_come_in_the_order_of_frames),
         cmocka_unit_test(swap_needs_a_backing_that_reads_and_writes),
         cmocka_unit_test(numbers_out_of_range),
         cmocka_unit_test(names_of_designs_and_indexes),

@@ -84,6 +84,8 @@ static void nothing_is_behind_the_end(void **state) {
     expect(vm_read(world.space, VM_ADDRESS_END, &byte, 1), VM_SIGSEGV);
     expect(vm_touch(world.space, LAST, 2, VM_READ, &touched), VM_SIGSEGV);
     assert_int_equal(touched, 1);
+    expect(vm_touch(world.space, VM_ADDRESS_END, 1, VM_READ, &touched), VM_SIGSEGV);
+    assert_int_equal(touched, 0);
     expect(vm_mincore(world.space, AT(0), HUGE_LENGTH, &resident), VM_ENOMEM);
     expect(vm_munlock(world.space, AT(0), HUGE_LENGTH), VM_EINVAL);
     expect(vm_mlock(world.space, AT(0) + 200, HUGE_LENGTH), VM_EINVAL);
