@@ -36,7 +36,8 @@ run_tests() {
 }
 
 build debug && run_tests debug
-# `once` marks tests of the checkout itself, which a sanitizer cannot change.
+# `once` marks tests of the checkout itself, which a sanitizer cannot change, and long ones that meet
+# little there which others do not.
 build asan && run_tests asan -LE once
 build clang && run_tests clang -LE once
 

@@ -156,6 +156,12 @@ static void preempt(struct vm_port *port, const volatile void *what) {
         fail_msg("a table is looked at, and nothing keeps it from being freed");
 }
 
+/* => every space has ended: then frames go, and their descriptors are no longer to be asked */
+static void end(struct rig *rig) {
+    rig->posix.port.preempt = NULL;
+    rig_destroy(rig);
+}
+
 /* ---------------------------------------------------------------- what the CPUs do */
 
 static vm_pte entry_at(struct vm_space *space, uint64_t address) {
@@ -325,7 +331,7 @@ static void no_call_leaves_a_stale_translation(void **state) {
     for (unsigned i = 0; i < 3; i++)
         end_space(spaces[i]);
     vm_object_put(object);
-    rig_destroy(rig);
+    end(rig);
 }
 
 static struct vm_space *other;
@@ -354,7 +360,7 @@ static void shared_page_outlives_both_flushes(void **state) {
     check("munmap by both");
     end_space(first);
     end_space(other);
-    rig_destroy(rig);
+    end(rig);
 }
 
 static void cut_page_outlives_the_flush(void **state) {
@@ -369,7 +375,7 @@ static void cut_page_outlives_the_flush(void **state) {
     check("munmap beside truncation");
     end_space(space);
     vm_object_put(cut);
-    rig_destroy(rig);
+    end(rig);
 }
 
 static uint64_t flushes_since(uint64_t before) {
@@ -400,7 +406,7 @@ static void runs_are_flushed_at_once(void **state) {
     assert_int_equal(vm_munmap(space, AT, pages * PAGE), VM_OK);
     assert_true(flushes_since(before) <= leaves + 2);
     end_space(space);
-    rig_destroy(rig);
+    end(rig);
 }
 
 #define EACH(name)                                                                                 \
