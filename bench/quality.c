@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,7 +22,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,6 +30,7 @@
 
 #include "support/beside.h"
 #include "support/design_list.h"
+#include "support/disk_file.h"
 #include "support/memory_group.h"
 #include "support/report.h"
 
@@ -217,26 +216,6 @@ static void run_processes(const struct program *program, const struct memory_gro
         give_up("running a program in a memory cgroup (was it too small?)");
 }
 
-static int file_on_disk(void) {
-    static const char zeroes[VM_PAGE_SIZE];
-    const char *directory = getenv("TMPDIR");
-    char name[PATH_MAX];
-    struct statfs about;
-
-    snprintf(name, sizeof(name), "%s/objrmap-bench.XXXXXX", directory ? directory : "/tmp");
-    int file = mkostemp(name, O_CLOEXEC);
-    if (file < 0)
-        return -1;
-    unlink(name);
-    bool good = fstatfs(file, &about) == 0 && about.f_type != TMPFS_MAGIC;
-    for (uint64_t i = 0; good && i < PAGES; i++)
-        good = pwrite(file, zeroes, sizeof(zeroes), (off_t)(i * VM_PAGE_SIZE)) == sizeof(zeroes);
-    if (good && fsync(file) == 0)
-        return file;
-    close(file);
-    return -1;
-}
-
 /* A run with nothing cached at first. bytes: 0 for no limit. */
 struct kernel_run {
     uint64_t major, refaults, peak;
@@ -265,7 +244,7 @@ static const char *kernel_cannot(void) {
     if (why)
         return why;
     memory_group_remove(&group);
-    int file = file_on_disk();
+    int file = disk_file_make(PAGES);
     if (file < 0)
         return "TMPDIR (or /tmp) is not on a disk";
     close(file);
@@ -411,7 +390,7 @@ int main(int argc, char **argv) {
         options_read(argc, argv, "major faults of programs that have less memory than they use");
     struct place place = take_one_core();
     const char *why = kernel_cannot();
-    int file = why ? NEVER : file_on_disk();
+    int file = why ? NEVER : disk_file_make(PAGES);
     bool first = true;
 
     if (options.json) {

@@ -220,25 +220,7 @@ static struct measured measure(enum storm storm, const char *design, enum vm_cha
 
 static const unsigned cpu_counts[] = { 1, 2, 4, 16, 64 };
 
-enum { SIZES = sizeof(cpu_counts) / sizeof(cpu_counts[0]), VARIANTS_MOST = 32, JUDGED = 3 };
-
-struct variants {
-    struct {
-        const char *design;
-        enum vm_chain_lock chain_lock;
-    } of[VARIANTS_MOST];
-    unsigned count;
-};
-
-static void add_variants(const struct vm_design_info *info, void *context) {
-    struct variants *variants = context;
-
-    for (int lock = VM_CHAIN_LOCK_PAGE; lock <= VM_CHAIN_LOCK_GLOBAL; lock++)
-        if (variants->count < VARIANTS_MOST && (info->chains || lock == VM_CHAIN_LOCK_PAGE)) {
-            variants->of[variants->count].design = info->name;
-            variants->of[variants->count++].chain_lock = (enum vm_chain_lock)lock;
-        }
-}
+enum { SIZES = sizeof(cpu_counts) / sizeof(cpu_counts[0]), JUDGED = 3 };
 
 static void print_row(const struct measured measured[SIZES], enum storm storm, const char *design,
                       enum vm_chain_lock chain_lock, bool json, bool first) {

@@ -152,3 +152,13 @@ void storm_end(struct storm_world *world) {
     vm_machine_destroy(world->machine);
     world->swap->close(world->swap);
 }
+
+void add_variants(const struct vm_design_info *info, void *context) {
+    struct variants *variants = context;
+
+    for (int lock = VM_CHAIN_LOCK_PAGE; lock <= VM_CHAIN_LOCK_GLOBAL; lock++)
+        if (variants->count < VARIANTS_MOST && (info->chains || lock == VM_CHAIN_LOCK_PAGE)) {
+            variants->of[variants->count].design = info->name;
+            variants->of[variants->count++].chain_lock = (enum vm_chain_lock)lock;
+        }
+}

@@ -15,6 +15,7 @@
 #define BENCH_STORM_H
 
 #include <objrmap/posix.h>
+#include <objrmap/rmap.h>
 #include <objrmap/vm.h>
 
 enum storm { STORM_FAULT, STORM_SHARE, STORM_FORK, STORM_EXEC, STORM_RECLAIM, STORMS };
@@ -39,6 +40,20 @@ struct storm_config {
     unsigned cpus; /* of the machine, and spaces that are made */
     bool lock_stats;
 };
+
+/* Each design, and those with chains under either lock. */
+enum { VARIANTS_MOST = 32 };
+
+struct variants {
+    struct {
+        const char *design;
+        enum vm_chain_lock chain_lock;
+    } of[VARIANTS_MOST];
+    unsigned count;
+};
+
+/* For vm_design_each(): adds a design's variants to the struct variants that is the context. */
+void add_variants(const struct vm_design_info *info, void *context);
 
 /* A machine on world->posix, which posix_port_init() has filled in, and what the storm needs. Ends the
  * program when there is no memory. */

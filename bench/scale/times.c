@@ -21,7 +21,7 @@
 #include "support/report.h"
 #include "support/samples.h"
 
-enum { THREADS = 2, VARIANTS_MOST = 32 };
+enum { THREADS = 2 };
 
 /* How often each is done in a round by each thread: some milliseconds. */
 static const unsigned times_a_round[STORMS] = { 1500, 4000, 600, 250, 800 };
@@ -68,24 +68,6 @@ static double throughput(struct storm_world *world, unsigned threads, unsigned t
 }
 
 /* ---------------------------------------------------------------- designs */
-
-struct variants {
-    struct {
-        const char *design;
-        enum vm_chain_lock chain_lock;
-    } of[VARIANTS_MOST];
-    unsigned count;
-};
-
-static void add_variants(const struct vm_design_info *info, void *context) {
-    struct variants *variants = context;
-
-    for (int lock = VM_CHAIN_LOCK_PAGE; lock <= VM_CHAIN_LOCK_GLOBAL; lock++)
-        if (variants->count < VARIANTS_MOST && (info->chains || lock == VM_CHAIN_LOCK_PAGE)) {
-            variants->of[variants->count].design = info->name;
-            variants->of[variants->count++].chain_lock = (enum vm_chain_lock)lock;
-        }
-}
 
 static struct storm_config config_of(const struct variants *variants, unsigned i, bool lock_stats) {
     return (struct storm_config){ .design = variants->of[i].design,

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,13 +17,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "support/beside.h"
+#include "support/disk_file.h"
 
 enum { PAGE = 4096 };
 
@@ -173,27 +172,6 @@ static _Noreturn void serve_as_leader(struct mappers *mappers, const struct memo
 
 /* ---------------------------------------------------------------- what they map */
 
-/* A file on a disk: what lies in memory, or in another file system's upper layers, is not clean. */
-static int file_on_disk(uint64_t pages) {
-    static const char zeroes[PAGE];
-    const char *directory = getenv("TMPDIR");
-    char name[PATH_MAX];
-    struct statfs about;
-
-    snprintf(name, sizeof(name), "%s/objrmap-bench.XXXXXX", directory ? directory : "/tmp");
-    int file = mkostemp(name, O_CLOEXEC);
-    if (file < 0)
-        return -1;
-    unlink(name);
-    bool good = fstatfs(file, &about) == 0 && about.f_type != TMPFS_MAGIC;
-    for (uint64_t i = 0; good && i < pages; i++)
-        good = pwrite(file, zeroes, PAGE, (off_t)(i * PAGE)) == PAGE;
-    if (good && fsync(file) == 0 && posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM) == 0)
-        return file;
-    close(file);
-    return -1;
-}
-
 static int shared_memory(uint64_t pages) {
     int file = memfd_create("objrmap-bench", MFD_CLOEXEC);
     if (file >= 0 && ftruncate(file, (off_t)(pages * PAGE)) == 0)
@@ -206,7 +184,7 @@ static bool open_pages(struct mappers *mappers) {
     if (mappers->kind == MAPPED_SHM)
         mappers->file = shared_memory(mappers->pages);
     else if (mappers->kind == MAPPED_FILE)
-        mappers->file = file_on_disk(mappers->pages);
+        mappers->file = disk_file_make(mappers->pages);
     return mappers->file >= 0 || mappers->kind == MAPPED_FORKED;
 }
 
