@@ -63,8 +63,8 @@ static uint64_t mapped_length(uint64_t length, uint64_t flags) {
 static void populate(struct decoder *decoder, struct space *space, const struct area *area) {
     if (!area->prot)
         return;
-    bool writes = (area->prot & TRACE_PROT_WRITE) && area->sharing == TRACE_PRIVATE;
-    emit_touches(decoder, space, writes ? TRACE_WRITE : TRACE_READ, area->start, area->end);
+    bool writes = (area->prot & VM_PROT_WRITE) && area->sharing == TRACE_PRIVATE;
+    emit_touches(decoder, space, writes ? EVENT_WRITE : EVENT_READ, area->start, area->end);
 }
 
 static void did_mmap(struct decoder *decoder, struct task *task, int64_t result) {
@@ -131,8 +131,7 @@ static void did_brk(struct decoder *decoder, struct task *task, int64_t result) 
     else if (space->brk != 0 && new_end < old_end)
         emit_unmap(decoder, space, new_end, old_end);
     else if (space->brk != 0 && new_end > old_end) {
-        unsigned prot =
-            task->mapping.seen ? task->mapping.prot : TRACE_PROT_READ | TRACE_PROT_WRITE;
+        unsigned prot = task->mapping.seen ? task->mapping.prot : VM_PROT_READ | VM_PROT_WRITE;
         settle_removals(decoder, task, old_end, new_end);
         emit_map(decoder, space, &(struct area){ .start = old_end, .end = new_end, .prot = prot });
     }
@@ -249,17 +248,18 @@ static void did_mprotect(struct decoder *decoder, struct task *task, int64_t res
     trace_protect(decoder->writer, space->pid, start, end - start, prot);
 }
 
-struct advice {
+/* By the kernel's numbers. */
+static const struct {
     uint64_t number;
-    const char *name;
-};
-
-static const struct advice advices[] = {
-    { 1, "random" },     { 2, "sequential" }, { 3, "willneed" },
-    { 4, "dontneed" },   { 8, "free" },       { 10, "dontfork" },
-    { 11, "dofork" },    { 14, "hugepage" },  { 15, "nohugepage" },
-    { 20, "cold" },      { 21, "pageout" },   { 24, "dontneed" }, /* of locked pages, too */
-    { 102, "dontneed" }, /* guard pages: what was there goes */
+    enum vm_advice advice;
+} advices[] = {
+    { 1, VM_MADV_RANDOM },      { 2, VM_MADV_SEQUENTIAL },
+    { 3, VM_MADV_WILLNEED },    { 4, VM_MADV_DONTNEED },
+    { 8, VM_MADV_FREE },        { 10, VM_MADV_DONTFORK },
+    { 11, VM_MADV_DOFORK },     { 14, VM_MADV_HUGEPAGE },
+    { 15, VM_MADV_NOHUGEPAGE }, { 20, VM_MADV_COLD },
+    { 21, VM_MADV_PAGEOUT },    { 24, VM_MADV_DONTNEED }, /* locked, too */
+    { 102, VM_MADV_DONTNEED },                            /* guard pages: what was there goes */
 };
 
 enum {
@@ -269,26 +269,28 @@ enum {
     ADVICE_POPULATE_WRITE = 23
 };
 
-static const char *advice_name(uint64_t number) {
+static bool find_advice(uint64_t number, enum vm_advice *advice) {
     for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
-        if (advices[i].number == number)
-            return advices[i].name;
+        if (advices[i].number == number) {
+            *advice = advices[i].advice;
+            return true;
+        }
     }
-    return NULL;
+    return false;
 }
 
 static void advise(struct decoder *decoder, struct space *space, uint64_t start, uint64_t end,
                    uint64_t number) {
-    const char *name = advice_name(number);
+    enum vm_advice advice;
     if (number == ADVICE_POPULATE_READ || number == ADVICE_POPULATE_WRITE)
-        emit_touches(decoder, space, number == ADVICE_POPULATE_WRITE ? TRACE_WRITE : TRACE_READ,
+        emit_touches(decoder, space, number == ADVICE_POPULATE_WRITE ? EVENT_WRITE : EVENT_READ,
                      start, end);
     if (number == ADVICE_DONTFORK || number == ADVICE_DOFORK)
         expect(decoder, layout_set_inheritance(&space->layout, start, end,
                                                number == ADVICE_DOFORK ? AREA_INHERITED
                                                                        : AREA_NOT_INHERITED));
-    if (name)
-        trace_advise(decoder->writer, space->pid, start, end - start, name);
+    if (find_advice(number, &advice))
+        trace_advise(decoder->writer, space->pid, start, end - start, advice);
 }
 
 /* Over holes the kernel goes on to the end and then says ENOMEM: each mapped piece was advised. */

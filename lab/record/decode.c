@@ -60,9 +60,8 @@ void decoder_free(struct decoder *decoder) {
 
 /* ---- faults ---- */
 
-static bool permits(const struct area *area, enum trace_touch_kind kind) {
-    return area->prot &
-           (kind == TRACE_WRITE ? TRACE_PROT_WRITE : TRACE_PROT_READ | TRACE_PROT_EXEC);
+static bool permits(const struct area *area, enum event_kind kind) {
+    return area->prot & (kind == EVENT_WRITE ? VM_PROT_WRITE : VM_PROT_READ | VM_PROT_EXEC);
 }
 
 /* A program's own bad access is its SIGSEGV and is recorded; the kernel's on its behalf only fails
@@ -96,7 +95,7 @@ static void read_fault(struct decoder *decoder, struct task *task, const struct 
     memcpy(&code, raw + point->offset[1], sizeof(code));
     if (address > INT64_MAX) /* the kernel's half */
         return;
-    task->fault = (struct held_fault){ .kind = code & FAULT_WRITES ? TRACE_WRITE : TRACE_READ,
+    task->fault = (struct held_fault){ .kind = code & FAULT_WRITES ? EVENT_WRITE : EVENT_READ,
                                        .by_kernel = point->role == ROLE_FAULT_KERNEL,
                                        .page = page_floor(address) };
     if (task->fault.by_kernel)

@@ -75,10 +75,9 @@ struct mapping_record {
 /* emit.c: each changes the picture of the space and writes the line. */
 void emit_map(struct decoder *decoder, struct space *space, const struct area *area);
 void emit_unmap(struct decoder *decoder, struct space *space, uint64_t start, uint64_t end);
-void emit_touches(struct decoder *decoder, struct space *space, enum trace_touch_kind kind,
+void emit_touches(struct decoder *decoder, struct space *space, enum event_kind kind,
                   uint64_t start, uint64_t end);
-void emit_touch(struct decoder *decoder, struct space *space, enum trace_touch_kind kind,
-                uint64_t page);
+void emit_touch(struct decoder *decoder, struct space *space, enum event_kind kind, uint64_t page);
 /* A change of the picture alone that failed for want of memory ends the recording. */
 void expect(struct decoder *decoder, int result);
 /* The area a mapping record describes, its object declared. */

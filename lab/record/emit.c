@@ -34,8 +34,7 @@ void emit_unmap(struct decoder *decoder, struct space *space, uint64_t start, ui
     trace_unmap(decoder->writer, space->pid, start, end - start);
 }
 
-void emit_touch(struct decoder *decoder, struct space *space, enum trace_touch_kind kind,
-                uint64_t page) {
+void emit_touch(struct decoder *decoder, struct space *space, enum event_kind kind, uint64_t page) {
     const struct area *area = layout_find(&space->layout, page);
     if (area && area->object)
         object_touched(&decoder->objects, objects_by_id(&decoder->objects, area->object),
@@ -54,7 +53,7 @@ static uint64_t end_of_contents(const struct decoder *decoder, const struct area
     return inside < area->end - area->start ? area->start + inside : area->end;
 }
 
-void emit_touches(struct decoder *decoder, struct space *space, enum trace_touch_kind kind,
+void emit_touches(struct decoder *decoder, struct space *space, enum event_kind kind,
                   uint64_t start, uint64_t end) {
     for (const struct area *area = layout_next(&space->layout, start); area && area->start < end;
          area = layout_next(&space->layout, area->end)) {

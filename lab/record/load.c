@@ -26,7 +26,7 @@ static void load_stack(struct decoder *decoder, struct space *space, struct area
     uint64_t built = length > STACK_GROWN_AT_START ? length - STACK_GROWN_AT_START : PAGE;
     area.growth = AREA_GROWS_DOWN;
     emit_map(decoder, space, &area);
-    emit_touches(decoder, space, TRACE_WRITE, area.end - built, area.end);
+    emit_touches(decoder, space, EVENT_WRITE, area.end - built, area.end);
 }
 
 static void keep_first_segment(struct decoder *decoder, struct task *task, struct area *area) {

@@ -182,14 +182,14 @@ static bool starts_with(const char *text, const char *beginning) {
     return strncmp(text, beginning, strlen(beginning)) == 0;
 }
 
-static enum trace_kind kind_of(const char *name) {
+static enum object_kind kind_of(const char *name) {
     static const char *const beginnings[] = { "/memfd:",     "/SYSV", "/dev/shm/", "/dev/zero",
                                               "anon_inode:", "/[",    "[" };
     for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
         if (starts_with(name, beginnings[i]))
-            return TRACE_SHM;
+            return OBJECT_SHM;
     }
-    return TRACE_FILE;
+    return OBJECT_FILE;
 }
 
 /* The kernel marks the names of files that have been removed; a name is only a label here. */

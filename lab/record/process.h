@@ -53,7 +53,7 @@ struct mapping {
 /* A fault below a growing area, until the next record tells whether the area grew to hold it. */
 struct held_fault {
     bool held;
-    enum trace_touch_kind kind;
+    enum event_kind kind;
     bool by_kernel;
     uint64_t page;
 };

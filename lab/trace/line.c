@@ -391,26 +391,31 @@ static bool parse_rearrange(struct cursor *cursor, struct trace_event *event) {
            line_end(cursor);
 }
 
+static const char *const advice_words[] = {
+    [VM_MADV_NORMAL] = "normal",
+    [VM_MADV_RANDOM] = "random",
+    [VM_MADV_SEQUENTIAL] = "sequential",
+    [VM_MADV_WILLNEED] = "willneed",
+    [VM_MADV_DONTNEED] = "dontneed",
+    [VM_MADV_FREE] = "free",
+    [VM_MADV_COLD] = "cold",
+    [VM_MADV_PAGEOUT] = "pageout",
+    [VM_MADV_DONTFORK] = "dontfork",
+    [VM_MADV_DOFORK] = "dofork",
+    [VM_MADV_HUGEPAGE] = "hugepage",
+    [VM_MADV_NOHUGEPAGE] = "nohugepage",
+};
+
+const char *trace_advice_word(enum vm_advice advice) {
+    return advice_words[advice];
+}
+
 static bool parse_advise(struct cursor *cursor, struct trace_event *event) {
-    static const char *const words[] = {
-        [VM_MADV_NORMAL] = "normal",
-        [VM_MADV_RANDOM] = "random",
-        [VM_MADV_SEQUENTIAL] = "sequential",
-        [VM_MADV_WILLNEED] = "willneed",
-        [VM_MADV_DONTNEED] = "dontneed",
-        [VM_MADV_FREE] = "free",
-        [VM_MADV_COLD] = "cold",
-        [VM_MADV_PAGEOUT] = "pageout",
-        [VM_MADV_DONTFORK] = "dontfork",
-        [VM_MADV_DOFORK] = "dofork",
-        [VM_MADV_HUGEPAGE] = "hugepage",
-        [VM_MADV_NOHUGEPAGE] = "nohugepage",
-    };
     unsigned which;
     if (!process_id(cursor, "PID", &event->pid) ||
         !address(cursor, "ADDR", &event->advise.address) ||
         !length(cursor, "LEN", event->advise.address, VM_PAGE_SIZE, &event->advise.length) ||
-        !word(cursor, "ADVICE", words, VM_MADV_NOHUGEPAGE + 1,
+        !word(cursor, "ADVICE", advice_words, VM_MADV_NOHUGEPAGE + 1,
               "one of normal, random, sequential, willneed, dontneed, free, cold, pageout, "
               "dontfork, dofork, hugepage, nohugepage",
               &which))

@@ -6,6 +6,8 @@
  */
 #include "writer.h"
 
+#include "line.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -30,7 +32,7 @@ struct run {
     uint64_t address;
     uint64_t pages;
     uint32_t pid;
-    enum trace_touch_kind kind;
+    enum event_kind kind;
 };
 
 struct trace_writer {
@@ -119,9 +121,9 @@ static void put_name(struct trace_writer *writer, const char *name) {
 
 static void put_prot(struct trace_writer *writer, unsigned prot) {
     put_char(writer, ' ');
-    put_char(writer, prot & TRACE_PROT_READ ? 'r' : '-');
-    put_char(writer, prot & TRACE_PROT_WRITE ? 'w' : '-');
-    put_char(writer, prot & TRACE_PROT_EXEC ? 'x' : '-');
+    put_char(writer, prot & VM_PROT_READ ? 'r' : '-');
+    put_char(writer, prot & VM_PROT_WRITE ? 'w' : '-');
+    put_char(writer, prot & VM_PROT_EXEC ? 'x' : '-');
 }
 
 static void start_line(struct trace_writer *writer, char letter) {
@@ -138,7 +140,7 @@ static void close_run(struct trace_writer *writer) {
     struct run *run = &writer->run;
     if (run->pages == 0)
         return;
-    start_line(writer, run->kind == TRACE_WRITE ? 'w' : 'r');
+    start_line(writer, run->kind == EVENT_WRITE ? 'w' : 'r');
     put_decimal(writer, run->pid);
     put_hex(writer, run->address);
     if (run->pages > 1)
@@ -214,24 +216,44 @@ int trace_writer_close(struct trace_writer *writer) {
     return error;
 }
 
+void trace_flush(struct trace_writer *writer) {
+    close_run(writer);
+    flush(writer, ZSTD_e_flush);
+}
+
+static void write_note(struct trace_writer *writer, const char *name, const char *value) {
+    begin(writer, '!');
+    put_char(writer, ' ');
+    put_text(writer, name, strlen(name));
+    put_name(writer, value);
+    end_line(writer);
+}
+
 void trace_note(struct trace_writer *writer, const char *name, const char *format, ...) {
     char text[NAME_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    begin(writer, '!');
-    put_char(writer, ' ');
-    put_text(writer, name, strlen(name));
+    write_note(writer, name, text);
+}
+
+void trace_comment(struct trace_writer *writer, const char *format, ...) {
+    char text[NAME_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    begin(writer, '#');
     put_name(writer, text);
     end_line(writer);
 }
 
-void trace_object(struct trace_writer *writer, uint32_t id, enum trace_kind kind, uint64_t size,
+void trace_object(struct trace_writer *writer, uint32_t id, enum object_kind kind, uint64_t size,
                   const char *name) {
     begin(writer, 'o');
     put_decimal(writer, id);
-    put_text(writer, kind == TRACE_FILE ? " file" : " shm", kind == TRACE_FILE ? 5 : 4);
+    put_text(writer, kind == OBJECT_FILE ? " file" : " shm", kind == OBJECT_FILE ? 5 : 4);
     put_hex(writer, size);
     put_name(writer, name);
     end_line(writer);
@@ -284,21 +306,32 @@ void trace_exit(struct trace_writer *writer, uint32_t pid) {
     end_line(writer);
 }
 
-void trace_map(struct trace_writer *writer, uint32_t pid, const struct trace_area *area) {
+/* What is mapped is `id`'s, which may be TRACE_ANONYMOUS. */
+static void write_map(struct trace_writer *writer, uint32_t pid, const struct trace_area *area,
+                      uint32_t id) {
     begin_range(writer, 'm', pid, area->address, area->length);
     put_prot(writer, area->prot);
     put_char(writer, area->sharing == TRACE_SHARED ? 's' : 'p');
-    if (area->object)
-        put_decimal(writer, area->object);
-    else
+    if (id == TRACE_ANONYMOUS)
         put_text(writer, " -", 2);
-    put_hex(writer, area->object ? area->pgoff : 0);
+    else
+        put_decimal(writer, id);
+    put_hex(writer, id == TRACE_ANONYMOUS ? 0 : area->pgoff);
+    end_line(writer);
+}
+
+void trace_map(struct trace_writer *writer, uint32_t pid, const struct trace_area *area) {
+    write_map(writer, pid, area, area->object ? area->object : TRACE_ANONYMOUS);
+}
+
+static void write_range(struct trace_writer *writer, char letter, uint32_t pid, uint64_t address,
+                        uint64_t length) {
+    begin_range(writer, letter, pid, address, length);
     end_line(writer);
 }
 
 void trace_unmap(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length) {
-    begin_range(writer, 'u', pid, address, length);
-    end_line(writer);
+    write_range(writer, 'u', pid, address, length);
 }
 
 void trace_protect(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length,
@@ -324,29 +357,26 @@ void trace_nonlinear(struct trace_writer *writer, uint32_t pid, uint64_t address
 }
 
 void trace_advise(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length,
-                  const char *advice) {
+                  enum vm_advice advice) {
     begin_range(writer, 'a', pid, address, length);
-    put_name(writer, advice);
+    put_name(writer, trace_advice_word(advice));
     end_line(writer);
 }
 
 void trace_lock(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length) {
-    begin_range(writer, 'l', pid, address, length);
-    end_line(writer);
+    write_range(writer, 'l', pid, address, length);
 }
 
 void trace_unlock(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length) {
-    begin_range(writer, 'k', pid, address, length);
-    end_line(writer);
+    write_range(writer, 'k', pid, address, length);
 }
 
 void trace_sync(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length) {
-    begin_range(writer, 's', pid, address, length);
-    end_line(writer);
+    write_range(writer, 's', pid, address, length);
 }
 
-void trace_touch(struct trace_writer *writer, uint32_t pid, enum trace_touch_kind kind,
-                 uint64_t address, uint64_t pages) {
+void trace_touch(struct trace_writer *writer, uint32_t pid, enum event_kind kind, uint64_t address,
+                 uint64_t pages) {
     struct run *run = &writer->run;
     if (run->pages > 0 && run->pid == pid && run->kind == kind &&
         run->address + run->pages * PAGE_BYTES == address) {
@@ -355,4 +385,76 @@ void trace_touch(struct trace_writer *writer, uint32_t pid, enum trace_touch_kin
     }
     close_run(writer);
     *run = (struct run){ .address = address, .pages = pages, .pid = pid, .kind = kind };
+}
+
+static void write_map_event(struct trace_writer *writer, const struct trace_event *event) {
+    struct trace_area area = {
+        .address = event->map.address,
+        .length = event->map.length,
+        .pgoff = event->map.pgoff,
+        .prot = event->map.protection,
+        .sharing = event->map.shared ? TRACE_SHARED : TRACE_PRIVATE,
+    };
+    write_map(writer, event->pid, &area, event->map.id);
+}
+
+void trace_write(struct trace_writer *writer, const struct trace_event *event) {
+    uint32_t pid = event->pid;
+    switch (event->kind) {
+    case EVENT_OBJECT:
+        trace_object(writer, event->declare.id, event->declare.kind, event->declare.size,
+                     event->declare.name);
+        break;
+    case EVENT_RESIZE:
+        trace_resize(writer, event->resize.id, event->resize.size);
+        break;
+    case EVENT_TIME:
+        trace_time(writer, event->time.ns);
+        break;
+    case EVENT_CPU:
+        trace_cpu(writer, event->cpu.number);
+        break;
+    case EVENT_PROCESS:
+    case EVENT_EXEC:
+        write_named(writer, (char)event->kind, pid, event->program.name);
+        break;
+    case EVENT_FORK:
+        trace_fork(writer, pid, event->child.pid);
+        break;
+    case EVENT_EXIT:
+        trace_exit(writer, pid);
+        break;
+    case EVENT_MAP:
+        write_map_event(writer, event);
+        break;
+    case EVENT_PROTECT:
+        trace_protect(writer, pid, event->protect.address, event->protect.length,
+                      event->protect.protection);
+        break;
+    case EVENT_MOVE:
+        trace_move(writer, pid, event->move.old_address, event->move.old_length,
+                   event->move.new_address, event->move.new_length);
+        break;
+    case EVENT_REARRANGE:
+        trace_nonlinear(writer, pid, event->rearrange.address, event->rearrange.length,
+                        event->rearrange.pgoff);
+        break;
+    case EVENT_ADVISE:
+        trace_advise(writer, pid, event->advise.address, event->advise.length,
+                     event->advise.advice);
+        break;
+    case EVENT_UNMAP:
+    case EVENT_LOCK:
+    case EVENT_UNLOCK:
+    case EVENT_SYNC:
+        write_range(writer, (char)event->kind, pid, event->range.address, event->range.length);
+        break;
+    case EVENT_READ:
+    case EVENT_WRITE:
+        trace_touch(writer, pid, event->kind, event->touch.address, event->touch.pages);
+        break;
+    case EVENT_NOTE:
+        write_note(writer, event->note.name, event->note.value);
+        break;
+    }
 }

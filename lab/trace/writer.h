@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writes traces, format version 1: one function for each kind of line.
+ * Writes traces, format version 1: one function for each kind of line, and one for any event.
  *
  * Touches of consecutive pages by one process become one line; any other line, and the end, closes
  * such a run, so the order of the calls is the order of the trace. Names are cleaned of line
@@ -13,16 +13,11 @@
 #ifndef OBJRMAP_LAB_TRACE_WRITER_H
 #define OBJRMAP_LAB_TRACE_WRITER_H
 
-#include <stdint.h>
+#include "trace/event.h"
 
 struct trace_writer;
 
 enum trace_packing { TRACE_PLAIN, TRACE_ZSTD };
-enum trace_kind { TRACE_FILE, TRACE_SHM };
-enum trace_touch_kind { TRACE_READ, TRACE_WRITE };
-
-/* Permission bits of an area, with the values of mmap's PROT_READ, PROT_WRITE and PROT_EXEC. */
-enum trace_prot { TRACE_PROT_READ = 1, TRACE_PROT_WRITE = 2, TRACE_PROT_EXEC = 4 };
 enum trace_sharing { TRACE_PRIVATE, TRACE_SHARED };
 
 /* An area as an `m` line tells it; object 0 is anonymous memory. */
@@ -31,7 +26,7 @@ struct trace_area {
     uint64_t length;
     uint64_t pgoff;
     uint32_t object;
-    unsigned prot;
+    unsigned prot; /* enum vm_protection */
     enum trace_sharing sharing;
 };
 
@@ -44,7 +39,7 @@ int trace_writer_close(struct trace_writer *writer);
 
 void trace_note(struct trace_writer *writer, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void trace_object(struct trace_writer *writer, uint32_t id, enum trace_kind kind, uint64_t size,
+void trace_object(struct trace_writer *writer, uint32_t id, enum object_kind kind, uint64_t size,
                   const char *name);
 void trace_resize(struct trace_writer *writer, uint32_t id, uint64_t size);
 void trace_time(struct trace_writer *writer, uint64_t nanoseconds);
@@ -64,11 +59,22 @@ void trace_move(struct trace_writer *writer, uint32_t pid, uint64_t old_address,
 void trace_nonlinear(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length,
                      uint64_t pgoff);
 void trace_advise(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length,
-                  const char *advice);
+                  enum vm_advice advice);
 void trace_lock(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length);
 void trace_unlock(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length);
 void trace_sync(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t length);
-void trace_touch(struct trace_writer *writer, uint32_t pid, enum trace_touch_kind kind,
-                 uint64_t address, uint64_t pages);
+/* `kind` is EVENT_READ or EVENT_WRITE. */
+void trace_touch(struct trace_writer *writer, uint32_t pid, enum event_kind kind, uint64_t address,
+                 uint64_t pages);
+
+/* Any event, as the reader hands it out; dense indices and the line's number do not matter. */
+void trace_write(struct trace_writer *writer, const struct trace_event *event);
+
+/* A line that readers pass over. */
+void trace_comment(struct trace_writer *writer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* To the file with what has been told so far: whoever may crash, and shall be read afterwards. */
+void trace_flush(struct trace_writer *writer);
 
 #endif

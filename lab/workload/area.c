@@ -58,7 +58,7 @@ static void write_mprotect_checkerboard(struct trace_writer *writer,
                                         const struct workload_plan *plan) {
     uint64_t pages = begin(writer, plan, "mprotect");
     for (uint64_t page = 0; page < pages; page += 2)
-        trace_protect(writer, PARENT, HERE + page * PAGE, PAGE, TRACE_PROT_READ);
+        trace_protect(writer, PARENT, HERE + page * PAGE, PAGE, VM_PROT_READ);
     fork_children(writer, count_of(plan, "children"));
     ask_some(writer, PARENT, HERE, pages, 64);
 }
@@ -75,8 +75,8 @@ static void write_merge_hostile(struct trace_writer *writer, const struct worklo
         }
         map_anonymous(writer, PARENT, at + PAGE, 1);
         write_pages(writer, PARENT, at + PAGE, 1);
-        trace_protect(writer, PARENT, at + PAGE, PAGE, TRACE_PROT_READ);
-        trace_protect(writer, PARENT, at + PAGE, PAGE, TRACE_PROT_READ | TRACE_PROT_WRITE);
+        trace_protect(writer, PARENT, at + PAGE, PAGE, VM_PROT_READ);
+        trace_protect(writer, PARENT, at + PAGE, PAGE, VM_PROT_READ | VM_PROT_WRITE);
     }
     for (uint64_t i = 0; i < places; i += 1 + places / 100)
         ask(writer, PARENT, HERE + i * 5 * PAGE, 3);

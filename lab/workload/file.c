@@ -17,11 +17,11 @@ static uint32_t count_of(const struct workload_plan *plan, const char *name) {
 }
 
 static void declare_file(struct trace_writer *writer, uint64_t pages) {
-    trace_object(writer, THE_OBJECT, TRACE_FILE, pages * PAGE, "/data");
+    trace_object(writer, THE_OBJECT, OBJECT_FILE, pages * PAGE, "/data");
 }
 
 static void declare_shm(struct trace_writer *writer, uint64_t pages) {
-    trace_object(writer, THE_OBJECT, TRACE_SHM, pages * PAGE, "/segment");
+    trace_object(writer, THE_OBJECT, OBJECT_SHM, pages * PAGE, "/segment");
 }
 
 /* Windows of one file, one behind the other in it, with a page of nothing between them in memory. */
@@ -147,7 +147,7 @@ static void write_sparse_fork(struct trace_writer *writer, const struct workload
         trace_fork(writer, PARENT, pid);
     if (workload_chose(plan, "reader", "last")) {
         reader = last;
-        trace_advise(writer, PARENT, FILES, pages * PAGE, "dontneed");
+        trace_advise(writer, PARENT, FILES, pages * PAGE, VM_MADV_DONTNEED);
         read_pages(writer, reader, FILES, pages);
     }
     ask_some(writer, reader, FILES, pages, 64);

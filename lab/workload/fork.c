@@ -194,7 +194,7 @@ static uint32_t pick_locker(const struct workload_plan *plan, uint32_t children)
 static void write_mlock_sharer(struct trace_writer *writer, const struct workload_plan *plan) {
     uint64_t pages = workload_value(plan, "pages");
     uint32_t children = count_of(plan, "children"), locker = pick_locker(plan, children);
-    trace_object(writer, 1, TRACE_SHM, pages * PAGE, "/shared");
+    trace_object(writer, 1, OBJECT_SHM, pages * PAGE, "/shared");
     trace_process(writer, PARENT, "mlock-sharer");
     map_object(writer, PARENT, HEAP, pages, 1, 0, SHARED_READ_WRITE);
     write_pages(writer, PARENT, HEAP, pages);

@@ -42,9 +42,9 @@ static uint64_t file_pages(const struct image *image) {
 }
 
 static void declare_images(struct trace_writer *writer) {
-    trace_object(writer, THE_LIBC, TRACE_FILE, (1 + LIBC_TEXT + 80 + 8) * PAGE, "/lib/libc.so.6");
+    trace_object(writer, THE_LIBC, OBJECT_FILE, (1 + LIBC_TEXT + 80 + 8) * PAGE, "/lib/libc.so.6");
     for (uint32_t i = 0; i < IMAGES; i++)
-        trace_object(writer, FIRST_BINARY + i, TRACE_FILE, file_pages(&images[i]) * PAGE,
+        trace_object(writer, FIRST_BINARY + i, OBJECT_FILE, file_pages(&images[i]) * PAGE,
                      images[i].name);
 }
 
@@ -53,11 +53,11 @@ static void map_file(struct trace_writer *writer, uint32_t pid, uint64_t address
                      uint64_t text, uint64_t data) {
     uint64_t constants = 1 + text, writable = constants + text / 4;
     map_object(writer, pid, address, 1, object, 0, PRIVATE_READ_WRITE);
-    trace_protect(writer, pid, address, PAGE, TRACE_PROT_READ);
+    trace_protect(writer, pid, address, PAGE, VM_PROT_READ);
     map_object(writer, pid, address + PAGE, text, object, 1, PRIVATE_READ_EXEC);
     map_object(writer, pid, address + constants * PAGE, text / 4, object, constants,
                PRIVATE_READ_EXEC);
-    trace_protect(writer, pid, address + constants * PAGE, text / 4 * PAGE, TRACE_PROT_READ);
+    trace_protect(writer, pid, address + constants * PAGE, text / 4 * PAGE, VM_PROT_READ);
     map_object(writer, pid, address + writable * PAGE, data, object, writable, PRIVATE_READ_WRITE);
     read_pages(writer, pid, address, 1);
     write_pages(writer, pid, address + writable * PAGE, data);
@@ -82,8 +82,7 @@ static void exec_image(struct trace_writer *writer, uint32_t pid, unsigned which
     write_pages(writer, pid, STACK + (STACK_PAGES - 3) * PAGE, 3);
     map_file(writer, pid, LIBC, THE_LIBC, LIBC_TEXT, 8);
     /* The loader is done with the library's addresses: its first page of data is written no more. */
-    trace_protect(writer, pid, LIBC + (1 + LIBC_TEXT + LIBC_TEXT / 4) * PAGE, PAGE,
-                  TRACE_PROT_READ);
+    trace_protect(writer, pid, LIBC + (1 + LIBC_TEXT + LIBC_TEXT / 4) * PAGE, PAGE, VM_PROT_READ);
     map_anonymous(writer, pid, HEAP, image->heap * 2);
 }
 

@@ -10,7 +10,7 @@ void map_anonymous(struct trace_writer *writer, uint32_t pid, uint64_t address, 
     struct trace_area area = {
         .address = address,
         .length = pages * PAGE,
-        .prot = TRACE_PROT_READ | TRACE_PROT_WRITE,
+        .prot = VM_PROT_READ | VM_PROT_WRITE,
         .sharing = TRACE_PRIVATE,
     };
     trace_map(writer, pid, &area);
@@ -23,19 +23,19 @@ void map_object(struct trace_writer *writer, uint32_t pid, uint64_t address, uin
         .length = pages * PAGE,
         .pgoff = pgoff,
         .object = object,
-        .prot = TRACE_PROT_READ |
-                (unsigned)(mapping == PRIVATE_READ_EXEC ? TRACE_PROT_EXEC : TRACE_PROT_WRITE),
+        .prot =
+            VM_PROT_READ | (unsigned)(mapping == PRIVATE_READ_EXEC ? VM_PROT_EXEC : VM_PROT_WRITE),
         .sharing = mapping == SHARED_READ_WRITE ? TRACE_SHARED : TRACE_PRIVATE,
     };
     trace_map(writer, pid, &area);
 }
 
 void read_pages(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t pages) {
-    trace_touch(writer, pid, TRACE_READ, address, pages);
+    trace_touch(writer, pid, EVENT_READ, address, pages);
 }
 
 void write_pages(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t pages) {
-    trace_touch(writer, pid, TRACE_WRITE, address, pages);
+    trace_touch(writer, pid, EVENT_WRITE, address, pages);
 }
 
 void ask(struct trace_writer *writer, uint32_t pid, uint64_t address, uint64_t pages) {
