@@ -13,17 +13,17 @@
  */
 #include "life.h"
 
+#include "harness/apart.h"
+#include "harness/clock.h"
+#include "harness/options.h"
+
 #include <objrmap/rmap.h>
 #include <objrmap/stats.h>
 
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -60,7 +60,7 @@ enum { TEXT_BYTES = 64, DESIGNS_MOST = 32, INDEXES_MOST = 16, MACHINES = 4, PATI
 struct options {
     const char *design, *kind, *when, *file;
     uint64_t machine, every, nth, frames, swap;
-    bool all_machines;
+    bool all_machines, list;
 };
 
 struct design {
@@ -93,12 +93,6 @@ struct matrix {
     struct word *word;
     struct tally tally;
 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 /* ---------------------------------------------------------------- one life in a child */
 
@@ -147,48 +141,31 @@ static bool live_on_with_all_failing(struct life *life, const struct point *poin
     return life_end(life, &hash);
 }
 
-static void live_with_failure(struct matrix *matrix, struct life *life, const struct point *point) {
+/* What a child plays. */
+struct fate {
+    struct matrix *matrix;
+    struct life *life;
+    const struct point *point;
+};
+
+static void live_with_failure(void *context) {
+    const struct fate *fate = context;
+    const struct point *point = fate->point;
     gate_plan(point->kind, point->when, point->at);
     if (point->when == GATE_ONCE)
-        live_on_after_one(matrix, life, point);
+        live_on_after_one(fate->matrix, fate->life, point);
     else
-        live_on_with_all_failing(life, point);
-    tell(matrix->word, life);
+        live_on_with_all_failing(fate->life, point);
+    tell(fate->matrix->word, fate->life);
 }
 
-static void crashed(struct word *word, int status) {
-    if (WIFSIGNALED(status))
-        snprintf(word->failure, sizeof(word->failure), "%s",
-                 WTERMSIG(status) == SIGALRM ? "it goes on and on" : strsignal(WTERMSIG(status)));
-    else
-        snprintf(word->failure, sizeof(word->failure), "it exits with %d", WEXITSTATUS(status));
-}
-
-/* => in the parent true; in the child, which is to call end_child(), false */
-static bool in_parent(struct matrix *matrix) {
-    *matrix->word = (struct word){ 0 };
-    fflush(NULL);
-    pid_t child = fork();
-    if (child < 0) {
-        perror("fault-matrix: fork");
-        exit(2);
-    }
-    if (child == 0) {
-        alarm(PATIENCE);
-        return false;
-    }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
+static void play_apart(struct matrix *matrix, void (*play)(void *context), void *context) {
+    struct word *word = matrix->word;
+    *word = (struct word){ 0 };
+    struct apart apart = apart_play(play, context, PATIENCE);
     matrix->tally.lives++;
-    if (!WIFEXITED(status) || WEXITSTATUS(status))
-        crashed(matrix->word, status);
-    return true;
-}
-
-static void end_child(void) {
-    fflush(NULL);
-    _exit(0);
+    if (apart.end != APART_WELL)
+        snprintf(word->failure, sizeof(word->failure), "%s", apart.why);
 }
 
 /* ---------------------------------------------------------------- telling */
@@ -224,10 +201,8 @@ static void try_point(struct matrix *matrix, struct life *life, const struct poi
     const char *when = point->when == GATE_ONCE ? "once" : "on";
     if (!chosen(&matrix->options, point->kind, when, point->number))
         return;
-    if (!in_parent(matrix)) {
-        live_with_failure(matrix, life, point);
-        end_child();
-    }
+    struct fate fate = { matrix, life, point };
+    play_apart(matrix, live_with_failure, &fate);
     if (matrix->word->failure[0])
         tell_failure(matrix, point->kind, when, point->number);
 }
@@ -318,7 +293,8 @@ static bool is_want(int result) {
     return result == VM_OOM || result == VM_ENOMEM || result == VM_EAGAIN;
 }
 
-static void live_in_little(struct matrix *matrix) {
+static void live_in_little(void *context) {
+    struct matrix *matrix = context;
     struct life life;
     struct outcome outcome;
     uint64_t hash;
@@ -350,10 +326,7 @@ static void live_in_ever_more(struct matrix *matrix) {
             matrix->setup.short_of_memory = true;
             matrix->setup.plan.frames = frames;
             matrix->setup.plan.swap = swap;
-            if (!in_parent(matrix)) {
-                live_in_little(matrix);
-                end_child();
-            }
+            play_apart(matrix, live_in_little, matrix);
             if (matrix->word->failure[0])
                 tell_failure(matrix, KIND_MEMORY, "", number);
             enough = !matrix->word->refused && !matrix->word->failure[0];
@@ -407,7 +380,7 @@ static void print_tally(const struct matrix *matrix, double seconds) {
 
 /* Returns whether all was well. */
 static bool run_machine(struct matrix *matrix, unsigned design, unsigned machine) {
-    double begin = now();
+    double begin = seconds_now();
     make_setup(matrix, design, machine);
     matrix->tally = (struct tally){ 0 };
     if (live_well(matrix)) {
@@ -417,7 +390,7 @@ static bool run_machine(struct matrix *matrix, unsigned design, unsigned machine
     } else if (!matrix->tally.failed) {
         return false;
     }
-    print_tally(matrix, now() - begin);
+    print_tally(matrix, seconds_now() - begin);
     return !matrix->tally.failed;
 }
 
@@ -446,21 +419,10 @@ static int run(struct matrix *matrix) {
 
 /* ---------------------------------------------------------------- options */
 
-static bool in_list(const char *list, const char *name) {
-    size_t bytes = strlen(name);
-    for (const char *at = list; *at;) {
-        size_t item = strcspn(at, ",");
-        if (item == bytes && strncmp(at, name, bytes) == 0)
-            return true;
-        at += item + (at[item] == ',');
-    }
-    return false;
-}
-
 static void add_design(const struct vm_design_info *info, void *context) {
     struct matrix *matrix = context;
     if (matrix->design_count == DESIGNS_MOST ||
-        (matrix->options.design && !in_list(matrix->options.design, info->name)))
+        (matrix->options.design && !options_list_has(matrix->options.design, info->name)))
         return;
     struct design *design = &matrix->designs[matrix->design_count++];
     snprintf(design->name, sizeof(design->name), "%s", info->name);
@@ -473,43 +435,25 @@ static void add_index(const struct vm_file_index_info *info, void *context) {
         snprintf(matrix->indexes[matrix->index_count++], TEXT_BYTES, "%s", info->name);
 }
 
-static bool takes_text(const char *argument, const char *name, const char **text) {
-    size_t bytes = strlen(name);
-    if (strncmp(argument, name, bytes) != 0 || !argument[bytes])
-        return false;
-    *text = argument + bytes;
-    return true;
-}
-
-static bool takes_number(const char *argument, const char *name, uint64_t *number) {
-    const char *text;
-    char *end;
-    if (!takes_text(argument, name, &text))
-        return false;
-    *number = strtoull(text, &end, 10);
-    return !*end;
-}
-
-static bool parse(int argc, char **argv, struct options *options) {
-    for (int i = 1; i < argc; i++) {
-        const char *argument = argv[i];
-        if (strcmp(argument, "--machines") == 0)
-            options->all_machines = true;
-        else if (argument[0] != '-' && !options->file)
-            options->file = argument;
-        else if (!takes_text(argument, "--design=", &options->design) &&
-                 !takes_text(argument, "--kind=", &options->kind) &&
-                 !takes_text(argument, "--when=", &options->when) &&
-                 !takes_number(argument, "--machine=", &options->machine) &&
-                 !takes_number(argument, "--every=", &options->every) &&
-                 !takes_number(argument, "--nth=", &options->nth) &&
-                 !takes_number(argument, "--frames=", &options->frames) &&
-                 !takes_number(argument, "--swap=", &options->swap)) {
-            fprintf(stderr, "fault-matrix: I do not understand %s\n%s", argument, usage);
-            return false;
-        }
+static void take_options(int argc, char **argv, struct options *options) {
+    const struct test_option known[] = {
+        { "--design", .text = &options->design },
+        { "--machine", .number = &options->machine },
+        { "--machines", .flag = &options->all_machines },
+        { "--kind", .text = &options->kind },
+        { "--when", .text = &options->when },
+        { "--every", .number = &options->every },
+        { "--nth", .number = &options->nth },
+        { "--list", .flag = &options->list },
+        { "--frames", .number = &options->frames },
+        { "--swap", .number = &options->swap },
+        { "", .text = &options->file },
+    };
+    options_take(argc, argv, usage, known, sizeof(known) / sizeof(known[0]));
+    if (!options->every) {
+        fputs("fault-matrix: --every=0 leaves no failure to try, expected 1 or more\n", stderr);
+        exit(EXIT_WRONG_USE);
     }
-    return options->every > 0;
 }
 
 static bool prepare(struct matrix *matrix) {
@@ -524,9 +468,8 @@ static bool prepare(struct matrix *matrix) {
     else if (!script_read(&matrix->script, matrix->options.file))
         return false;
     matrix->expected = calloc(matrix->script.count + 1, sizeof(*matrix->expected));
-    matrix->word = mmap(NULL, sizeof(*matrix->word), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return matrix->expected && matrix->word != MAP_FAILED;
+    matrix->word = apart_share(sizeof(*matrix->word));
+    return matrix->expected;
 }
 
 static void name_design(const struct vm_design_info *info, void *context) {
@@ -537,15 +480,12 @@ static void name_design(const struct vm_design_info *info, void *context) {
 int main(int argc, char **argv) {
     static struct matrix matrix;
     matrix.options = (struct options){ .machine = ALL, .every = 1, .nth = ALL };
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+    take_options(argc, argv, &matrix.options);
+    if (matrix.options.list) {
         vm_design_each(name_design, NULL);
         return 0;
     }
-    if (!parse(argc, argv, &matrix.options) || !prepare(&matrix))
+    if (!prepare(&matrix))
         return 2;
     int code = run(&matrix);
     free(matrix.expected);

@@ -8,6 +8,7 @@
 #include "trace/reader.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +92,7 @@ bool script_read(struct script *script, const char *path) {
     *script = (struct script){ .name = path };
     if (!holds_ops(path))
         return read_trace(script, path);
-    if (!sequence_read(path, &script->machine, &sequence))
+    if (!plan_read(path, &script->machine, &sequence))
         return false;
     for (size_t i = 0; i < sequence.count; i++)
         script_add_op(script, &sequence.ops[i], i + 1);

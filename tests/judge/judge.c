@@ -12,12 +12,18 @@
  */
 #include "trial.h"
 
+#include "../random/printed.h"
+
+#include "harness/apart.h"
+#include "harness/clock.h"
+#include "harness/options.h"
+
 #include <objrmap/rmap.h>
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -62,47 +68,6 @@ struct progress {
 
 /* ---------------------------------------------------------------- options */
 
-static bool takes_number(const char *argument, struct options *options) {
-    const struct {
-        const char *name;
-        uint64_t *number;
-    } known[] = {
-        { "--programs=", &options->programs }, { "--seed=", &options->seed },
-        { "--first=", &options->first },       { "--steps=", &options->steps },
-        { "--jobs=", &options->jobs },         { "--look=", &options->look },
-        { "--shrink=", &options->shrink },
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        size_t bytes = strlen(known[i].name);
-        char *end;
-        if (strncmp(argument, known[i].name, bytes) != 0)
-            continue;
-        *known[i].number = strtoull(argument + bytes, &end, 0);
-        return argument[bytes] && !*end;
-    }
-    return false;
-}
-
-static bool takes_text(const char *argument, struct options *options) {
-    const struct {
-        const char *name;
-        const char **text;
-    } known[] = {
-        { "--design=", &options->design },
-        { "--play=", &options->play },
-        { "--save=", &options->save },
-        { "--folder=", &options->folder },
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        size_t bytes = strlen(known[i].name);
-        if (strncmp(argument, known[i].name, bytes) == 0) {
-            *known[i].text = argument + bytes;
-            return true;
-        }
-    }
-    return false;
-}
-
 static void add_design(const struct vm_design_info *design, void *context) {
     struct options *options = context;
     if (options->design_count < DESIGNS_MOST &&
@@ -112,23 +77,25 @@ static void add_design(const struct vm_design_info *design, void *context) {
     }
 }
 
-static bool parse_options(int argc, char **argv, struct options *options) {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--all") == 0)
-            options->all = true;
-        else if (strcmp(argv[i], "--print") == 0)
-            options->print = true;
-        else if (!takes_number(argv[i], options) && !takes_text(argv[i], options)) {
-            fprintf(stderr, "judge: I do not understand %s\n%s", argv[i], usage);
-            return false;
-        }
-    }
+static void parse_options(int argc, char **argv, struct options *options) {
+    const struct test_option known[] = {
+        { "--programs", .number = &options->programs }, { "--seed", .number = &options->seed },
+        { "--first", .number = &options->first },       { "--steps", .number = &options->steps },
+        { "--jobs", .number = &options->jobs },         { "--look", .number = &options->look },
+        { "--shrink", .number = &options->shrink },     { "--design", .text = &options->design },
+        { "--play", .text = &options->play },           { "--save", .text = &options->save },
+        { "--folder", .text = &options->folder },       { "--all", .flag = &options->all },
+        { "--print", .flag = &options->print },
+    };
+    options_take(argc, argv, usage, known, sizeof(known) / sizeof(known[0]));
     vm_design_each(add_design, options);
-    if (!options->design_count)
-        fprintf(stderr, "judge: there is no design %s\n", options->design);
+    if (!options->design_count) {
+        fprintf(stderr, "judge: there is no design %s; objrmap designs lists them\n",
+                options->design);
+        exit(EXIT_WRONG_USE);
+    }
     if (!options->jobs || options->jobs > JOBS_MOST)
         options->jobs = 2;
-    return options->design_count > 0;
 }
 
 /* ---------------------------------------------------------------- numbered programs */
@@ -158,10 +125,23 @@ static enum looks looks_of(const struct options *options, uint64_t number) {
                : LOOK_AT_THE_END;
 }
 
-static void print_heading(const struct options *options, uint64_t number, FILE *file) {
+static void print_heading(const struct options *options, uint64_t number,
+                          struct trace_writer *writer) {
     struct library_kind kind = kind_of(options, number);
-    fprintf(file, "objrmap-trace 1\n# seed %" PRIu64 ", program %" PRIu64 ", design %s, %s fork\n",
-            options->seed, number, kind.design, kind.fork_copy == VM_FORK_EAGER ? "eager" : "lazy");
+    trace_comment(writer, "seed %" PRIu64 ", program %" PRIu64 ", design %s, %s fork",
+                  options->seed, number, kind.design,
+                  kind.fork_copy == VM_FORK_EAGER ? "eager" : "lazy");
+}
+
+/* False after a complaint. */
+static bool print(const struct options *options, uint64_t number, const struct sequence *program,
+                  const char *path) {
+    struct trace_writer *writer = printed_open(path);
+    if (!writer)
+        return false;
+    print_heading(options, number, writer);
+    program_print(program, writer);
+    return trace_writer_close(writer) == 0;
 }
 
 static void print_failure(const struct library_kind *kind, const struct report *report) {
@@ -181,10 +161,8 @@ static _Noreturn void work(const struct options *options, unsigned job, struct p
         progress->number = options->first + i;
         kind = kind_of(options, progress->number);
         program_make(&program, options->seed, progress->number, options->steps);
-        if (options->print) {
-            print_heading(options, progress->number, stdout);
-            program_print(&program, stdout);
-        }
+        if (options->print)
+            print(options, progress->number, &program, NULL);
         trial_run(&real, &kind, &program, looks_of(options, progress->number), &progress->report);
         sequence_free(&program);
         if (progress->report.failure) {
@@ -219,15 +197,6 @@ static void add_report(struct report *sum, const struct report *report) {
 
 /* ---------------------------------------------------------------- telling */
 
-static void print_file(const char *path) {
-    char line[1000];
-    FILE *file = fopen(path, "r");
-    while (file && fgets(line, sizeof(line), file))
-        fputs(line, stdout);
-    if (file)
-        fclose(file);
-}
-
 static void tell_failure(const struct options *options, const struct progress *progress) {
     struct library_kind kind = kind_of(options, progress->number);
     enum looks looks = looks_of(options, progress->number);
@@ -245,17 +214,11 @@ static void tell_failure(const struct options *options, const struct progress *p
     } else {
         puts("played alone it does not fail");
     }
-    FILE *file = fopen(options->save, "w");
-    if (!file) {
-        perror(options->save);
+    if (!print(options, progress->number, &program, options->save))
         return;
-    }
-    print_heading(options, progress->number, file);
-    program_print(&program, file);
-    fclose(file);
     printf("shrunk to %zu steps:\n", program.count);
     print_failure(&kind, &report);
-    print_file(options->save);
+    printed_show(options->save);
     printf("to repeat it:     judge --play=%s\nall of it:        judge --seed=%" PRIu64
            " --first=%" PRIu64 " --programs=1 --steps=%" PRIu64 "\n",
            options->save, options->seed, progress->number, options->steps);
@@ -279,16 +242,13 @@ static void print_sum(const struct options *options, const struct report *sum, u
 }
 
 static int play_many(const struct options *options) {
-    struct progress *all = mmap(NULL, JOBS_MOST * sizeof(*all), PROT_READ | PROT_WRITE,
-                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct progress *all = apart_share(JOBS_MOST * sizeof(*all));
     pid_t workers[JOBS_MOST];
     struct report sum = { 0 };
     const struct progress *told = NULL;
     uint64_t failed = 0;
     double begin = seconds_now();
 
-    if (all == MAP_FAILED)
-        return 1;
     fflush(NULL);
     for (unsigned i = 0; i < options->jobs; i++)
         if ((workers[i] = fork()) == 0)
@@ -296,9 +256,10 @@ static int play_many(const struct options *options) {
     for (unsigned i = 0; i < options->jobs; i++) {
         int status = 0;
         waitpid(workers[i], &status, 0);
-        if (!WIFEXITED(status) || WEXITSTATUS(status)) {
+        struct apart apart = apart_verdict(status);
+        if (apart.end != APART_WELL) {
             all[i].report.failure = FAILURE_CRASH;
-            snprintf(all[i].report.text, sizeof(all[i].report.text), "status %x", (unsigned)status);
+            snprintf(all[i].report.text, sizeof(all[i].report.text), "%s", apart.why);
             all[i].failed++;
         }
         if (options->all && all[i].report.failure == FAILURE_CRASH)
@@ -317,33 +278,17 @@ static int play_many(const struct options *options) {
 
 /* ---------------------------------------------------------------- a printed program */
 
-static bool read_printed(const char *path, struct sequence *program) {
-    char line[1000];
-    FILE *file = fopen(path, "r");
-    bool good = file != NULL;
-    if (!file)
-        perror(path);
-    while (good && fgets(line, sizeof(line), file)) {
-        struct random_op op;
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, "# op ", 5) != 0)
-            continue;
-        good = op_parse(line + 5, &op) && program->count < STEPS_MOST - PROCESS_SLOTS;
-        if (good)
-            sequence_add(program, &op);
-        else
-            fprintf(stderr, "%s: \"%s\" is no op, or one too many\n", path, line);
-    }
-    if (file)
-        fclose(file);
-    return good;
-}
-
 static int play_printed(const struct options *options) {
     struct sequence program = { 0 };
     int code = 0;
-    if (!read_printed(options->play, &program))
-        return 2;
+    char machine[PRINTED_LINE_BYTES]; /* the judge has its own */
+    if (!printed_read(options->play, &program, machine))
+        return EXIT_WRONG_USE;
+    if (program.count > STEPS_MOST - PROCESS_SLOTS) {
+        fprintf(stderr, "judge: %s has %zu ops, expected at most %d\n", options->play,
+                program.count, STEPS_MOST - PROCESS_SLOTS);
+        return EXIT_WRONG_USE;
+    }
     for (uint64_t i = 0; i < KINDS * options->design_count; i++) {
         struct library_kind kind = kind_of(options, i);
         struct report report;
@@ -379,12 +324,7 @@ int main(int argc, char **argv) {
         .save = "judge-failure.vmt",
         .folder = "/tmp",
     };
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    if (!parse_options(argc, argv, &options))
-        return 2;
+    parse_options(argc, argv, &options);
     if (!kernel_is_recent()) {
         puts("judge: SKIPPED: the kernel is older than 6.17, whose mremap knows less");
         return 77;

@@ -7,12 +7,18 @@
  */
 #include "trial.h"
 
+#include "../random/shrink.h"
+
+#include "harness/apart.h"
+#include "harness/clock.h"
+
 #include "look.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,12 +48,6 @@ const char *failure_name(enum failure failure) {
         [FAILURE_CRASH] = "a crash",
     };
     return names[failure];
-}
-
-double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static void fails(struct report *report, enum failure failure, uint32_t step, const char *format,
@@ -266,38 +266,36 @@ void trial_run(struct real *real, const struct library_kind *kind, const struct 
 
 /* ---------------------------------------------------------------- apart */
 
-static void run_quietly(const char *folder, const struct library_kind *kind,
-                        const struct sequence *program, enum looks looks, struct report *report) {
+struct playing {
+    const char *folder;
+    const struct library_kind *kind;
+    const struct sequence *program;
+    enum looks looks;
+    struct report *report;
+};
+
+static void play_quietly(void *context) {
+    const struct playing *playing = context;
     struct real real;
-    int nowhere = open("/dev/null", O_WRONLY);
-    if (nowhere >= 0)
-        dup2(nowhere, 2);
-    if (!real_begin(&real, folder))
+    apart_be_quiet();
+    if (!real_begin(&real, playing->folder))
         _exit(1);
-    trial_run(&real, kind, program, looks, report);
-    if (report->failure == FAILURE_KERNEL)
+    trial_run(&real, playing->kind, playing->program, playing->looks, playing->report);
+    if (playing->report->failure == FAILURE_KERNEL)
         real_kill(&real);
     else
         real_end(&real);
-    _exit(0);
 }
 
 void trial_run_apart(const char *folder, const struct library_kind *kind,
                      const struct sequence *program, enum looks looks, struct report *report) {
-    struct report *shared =
-        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int status = 0;
-    if (shared == MAP_FAILED)
-        abort();
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        run_quietly(folder, kind, program, looks, shared);
-    waitpid(child, &status, 0);
+    struct report *shared = apart_share(sizeof(*shared));
+    struct playing playing = { folder, kind, program, looks, shared };
+    struct apart apart = apart_play(play_quietly, &playing, 0);
     *report = *shared;
-    munmap(shared, sizeof(*shared));
-    if (!WIFEXITED(status) || WEXITSTATUS(status))
-        fails(report, FAILURE_CRASH, 0, "the judge ended with status %x", (unsigned)status);
+    apart_unshare(shared, sizeof(*shared));
+    if (apart.end != APART_WELL)
+        fails(report, FAILURE_CRASH, 0, "%s", apart.why);
 }
 
 /* ---------------------------------------------------------------- shrinking */
@@ -305,13 +303,13 @@ void trial_run_apart(const char *folder, const struct library_kind *kind,
 struct shrinking {
     const char *folder;
     const struct library_kind *kind;
-    struct sequence *program;
     enum looks looks;
     struct report found;
     double until;
 };
 
-static bool still_fails(const struct shrinking *shrinking, const struct sequence *program) {
+static bool still_fails(const struct sequence *program, void *context) {
+    const struct shrinking *shrinking = context;
     struct report report;
     if (seconds_now() > shrinking->until)
         return false;
@@ -320,59 +318,9 @@ static bool still_fails(const struct shrinking *shrinking, const struct sequence
            report.theirs == shrinking->found.theirs;
 }
 
-static bool fails_without(struct shrinking *shrinking, size_t first, size_t count) {
-    struct sequence *all = shrinking->program, less = { 0 };
-    for (size_t i = 0; i < all->count; i++)
-        if (i < first || i >= first + count)
-            sequence_add(&less, &all->ops[i]);
-    if (less.count && still_fails(shrinking, &less)) {
-        sequence_free(all);
-        *all = less;
-        return true;
-    }
-    sequence_free(&less);
-    return false;
-}
-
-/* Pieces, large ones first, from the end, where steps have no consequences. */
-static bool leave_out(struct shrinking *shrinking) {
-    size_t begin = shrinking->program->count;
-    for (size_t piece = begin / 2 + 1; piece; piece /= 2)
-        for (size_t at = shrinking->program->count; at;) {
-            at = at > piece ? at - piece : 0;
-            fails_without(shrinking, at, piece);
-            if (at > shrinking->program->count)
-                at = shrinking->program->count;
-        }
-    return shrinking->program->count < begin;
-}
-
-static bool make_number_smaller(struct shrinking *shrinking, uint64_t *number) {
-    uint64_t old = *number;
-    const uint64_t tries[] = { 0, 1, old / 2, old - 1 };
-    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
-        if (tries[i] >= old)
-            continue;
-        *number = tries[i];
-        if (still_fails(shrinking, shrinking->program))
-            return true;
-    }
-    *number = old;
-    return false;
-}
-
-static bool make_numbers_smaller(struct shrinking *shrinking) {
-    bool smaller = false;
-    for (size_t i = 0; i < shrinking->program->count; i++)
-        for (unsigned field = 0; field < OP_FIELDS; field++)
-            while (make_number_smaller(shrinking, op_field(&shrinking->program->ops[i], field)))
-                smaller = true;
-    return smaller;
-}
-
 void trial_shrink(const char *folder, const struct library_kind *kind, struct sequence *program,
                   enum looks looks, const struct report *found, double seconds) {
-    struct shrinking shrinking = { folder, kind, program, looks, *found, seconds_now() + seconds };
-    while (leave_out(&shrinking) || make_numbers_smaller(&shrinking))
+    struct shrinking shrinking = { folder, kind, looks, *found, seconds_now() + seconds };
+    while (sequence_shrink(program, still_fails, &shrinking))
         ;
 }

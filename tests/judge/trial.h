@@ -53,6 +53,4 @@ void trial_run_apart(const char *folder, const struct library_kind *kind,
 void trial_shrink(const char *folder, const struct library_kind *kind, struct sequence *program,
                   enum looks looks, const struct report *found, double seconds);
 
-double seconds_now(void);
-
 #endif

@@ -15,6 +15,7 @@
 #include "model/areas.h"
 
 #include <objrmap/rmap.h>
+#include <stdio.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,15 @@ static int refusal_of(struct player *player) {
         player->ops[op].refused = 0;
     }
     return result;
+}
+
+/* As far as the library may crash: at once. */
+static void print_event(const struct play_state *state, const struct trace_event *event) {
+    struct trace_writer *print = state->request->print;
+    if (!print)
+        return;
+    trace_write(print, event);
+    trace_flush(print);
 }
 
 struct verdict play_event(struct play_state *state, const struct trace_event *event,

@@ -7,69 +7,42 @@
  */
 #include "plan.h"
 
+#include "nearby.h"
+#include "printed.h"
+
 #include <inttypes.h>
 #include <objrmap/vm.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct dice {
-    uint64_t state;
-};
-
-/* splitmix64 */
-static uint64_t roll(struct dice *dice) {
-    uint64_t mixed = dice->state += UINT64_C(0x9e3779b97f4a7c15);
-    mixed = (mixed ^ (mixed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    mixed = (mixed ^ (mixed >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return mixed ^ (mixed >> 31);
-}
-
-static uint64_t below(struct dice *dice, uint64_t limit) {
-    return roll(dice) % limit;
-}
-
-static bool one_in(struct dice *dice, uint64_t n) {
-    return below(dice, n) == 0;
-}
-
-#define PICK(dice, ...)                                                                            \
-    ((const uint64_t[]){                                                                           \
-        __VA_ARGS__ }[below(dice, sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t))])
-
-static struct dice dice_for(uint64_t seed, uint64_t number, uint64_t purpose) {
-    struct dice dice = { seed * 3 + purpose };
-    dice.state = roll(&dice) ^ number;
-    roll(&dice);
-    return dice;
-}
 
 /* ---------------------------------------------------------------- machines */
 
 void plan_make(struct plan *plan, uint64_t seed, uint64_t number) {
     struct dice dice = dice_for(seed, number, 1);
     *plan = (struct plan){
-        .frames = PICK(&dice, 2048, 2048, 2048, 400, 200, 150, 120, 96, 80, 64),
-        .swap = PICK(&dice, 8192, 8192, 8192, 1000, 100, 0),
-        .metadata = one_in(&dice, 5),
+        .frames = DICE_PICK(&dice, 2048, 2048, 2048, 400, 200, 150, 120, 96, 80, 64),
+        .swap = DICE_PICK(&dice, 8192, 8192, 8192, 1000, 100, 0),
+        .metadata = dice_one_in(&dice, 5),
         .eager = number & 1,
-        .around = PICK(&dice, 16, 16, 1, 4, 64),
-        .index = below(&dice, 60),
-        .global = one_in(&dice, 6),
-        .nonlinear = below(&dice, 4),
-        .cpus = one_in(&dice, 4) ? 2 : 1,
-        .areas = one_in(&dice, 8) ? 8 + below(&dice, 40) : 0,
-        .locked = one_in(&dice, 8) ? 1 + below(&dice, 100) : 0,
-        .addresses = one_in(&dice, 12) ? 50 + below(&dice, 500) : 0,
+        .around = DICE_PICK(&dice, 16, 16, 1, 4, 64),
+        .index = dice_below(&dice, 60),
+        .global = dice_one_in(&dice, 6),
+        .nonlinear = dice_below(&dice, 4),
+        .cpus = dice_one_in(&dice, 4) ? 2 : 1,
+        .areas = dice_one_in(&dice, 8) ? 8 + dice_below(&dice, 40) : 0,
+        .locked = dice_one_in(&dice, 8) ? 1 + dice_below(&dice, 100) : 0,
+        .addresses = dice_one_in(&dice, 12) ? 50 + dice_below(&dice, 500) : 0,
     };
-    if (one_in(&dice, 6))
-        plan->failures.allocate = 1 + below(&dice, 20);
-    if (one_in(&dice, 12))
-        plan->failures.read = 1 + below(&dice, 20);
-    if (one_in(&dice, 12))
-        plan->failures.write = 1 + below(&dice, 20);
-    plan->nodes = one_in(&dice, 3) ? 2 : 1;
-    plan->low = one_in(&dice, 4) ? plan->frames / (1 + below(&dice, 4)) : 0;
-    plan->swappiness = PICK(&dice, 0, 0, 1, 100);
+    if (dice_one_in(&dice, 6))
+        plan->failures.allocate = 1 + dice_below(&dice, 20);
+    if (dice_one_in(&dice, 12))
+        plan->failures.read = 1 + dice_below(&dice, 20);
+    if (dice_one_in(&dice, 12))
+        plan->failures.write = 1 + dice_below(&dice, 20);
+    plan->nodes = dice_one_in(&dice, 3) ? 2 : 1;
+    plan->low = dice_one_in(&dice, 4) ? plan->frames / (1 + dice_below(&dice, 4)) : 0;
+    plan->swappiness = DICE_PICK(&dice, 0, 0, 1, 100);
 }
 
 bool plan_injects(const struct plan *plan) {
@@ -110,10 +83,13 @@ static uint64_t *field(struct plan *plan, size_t i) {
     return (uint64_t *)(void *)((char *)plan + fields[i].offset);
 }
 
-void plan_print(const struct plan *plan, FILE *file) {
+const char *plan_text(const struct plan *plan, char text[OP_TEXT_BYTES]) {
     struct plan copy = *plan;
+    int used = 0;
     for (size_t i = 0; i < FIELDS; i++)
-        fprintf(file, "%s%s=%" PRIu64, i ? " " : "", fields[i].name, *field(&copy, i));
+        used += snprintf(text + used, (size_t)(OP_TEXT_BYTES - used), "%s%s=%" PRIu64, i ? " " : "",
+                         fields[i].name, *field(&copy, i));
+    return text;
 }
 
 static bool parse_word(char *word, struct plan *plan) {
@@ -142,6 +118,17 @@ bool plan_parse(const char *text, struct plan *plan) {
     return good;
 }
 
+bool plan_read(const char *path, struct plan *plan, struct sequence *sequence) {
+    char machine[PRINTED_LINE_BYTES];
+    if (!printed_read(path, sequence, machine))
+        return false;
+    if (plan_parse(machine, plan) && plan->frames)
+        return true;
+    fprintf(stderr, "%s: \"%s\" is no machine, expected a line \"# machine frames=N ...\"\n", path,
+            machine);
+    return false;
+}
+
 /* ---------------------------------------------------------------- sequences */
 
 /* How often each kind comes up in a sequence that prefers nothing. */
@@ -156,43 +143,34 @@ static const uint64_t weights[RANDOM_KINDS] = {
 
 struct making {
     struct dice dice;
-    uint64_t weights[RANDOM_KINDS], total;
+    uint64_t weights[RANDOM_KINDS];
     bool lives[PROCESS_SLOTS]; /* as far as one can tell without a machine */
-    uint64_t objects;
+    struct nearby nearby[PROCESS_SLOTS];
+    uint64_t objects, process;
 };
 
 static void choose_weights(struct making *making) {
-    making->total = 0;
-    for (unsigned i = 0; i < RANDOM_KINDS; i++) {
-        making->weights[i] = weights[i] * PICK(&making->dice, 0, 1, 1, 2, 4, 4, 16);
-        making->total += making->weights[i];
-    }
+    for (unsigned i = 0; i < RANDOM_KINDS; i++)
+        making->weights[i] = weights[i] * DICE_PICK(&making->dice, 0, 1, 1, 2, 4, 4, 16);
     making->weights[RANDOM_MAP] += 64;
     making->weights[RANDOM_WRITE] += 32;
-    making->total += 96;
 }
 
-static enum op_kind choose_kind(struct making *making) {
-    uint64_t at = below(&making->dice, making->total);
-    unsigned kind = 0;
-    while (at >= making->weights[kind])
-        at -= making->weights[kind++];
-    return (enum op_kind)kind;
-}
-
-/* Mostly one that lives; now and then any. */
+/* Mostly the last one, or one that lives; now and then any. */
 static uint64_t choose_process(struct making *making) {
-    uint64_t process = 0;
+    uint64_t process = making->process;
+    if (making->lives[process] && !dice_one_in(&making->dice, 3))
+        return process;
     for (int tries = 0; tries < 12; tries++) {
-        process = below(&making->dice, PROCESS_SLOTS);
+        process = dice_below(&making->dice, PROCESS_SLOTS);
         if (making->lives[process])
             break;
     }
-    return process;
+    return making->process = process;
 }
 
 static uint64_t choose_free(struct making *making) {
-    uint64_t first = below(&making->dice, PROCESS_SLOTS);
+    uint64_t first = dice_below(&making->dice, PROCESS_SLOTS);
     for (uint64_t i = 0; i < PROCESS_SLOTS; i++)
         if (!making->lives[(first + i) % PROCESS_SLOTS])
             return (first + i) % PROCESS_SLOTS;
@@ -201,45 +179,49 @@ static uint64_t choose_free(struct making *making) {
 
 static uint64_t choose_pages(struct making *making) {
     struct dice *dice = &making->dice;
-    switch (below(dice, 20)) {
+    switch (dice_below(dice, 20)) {
     case 0:
         return WINDOW_PAGES;
     case 1:
-        return one_in(dice, 4) ? 500 + below(dice, 600) : 64;
+        return dice_one_in(dice, 4) ? 500 + dice_below(dice, 600) : 64;
     case 2:
     case 3:
     case 4:
-        return 1 + below(dice, 48);
+        return 1 + dice_below(dice, 48);
     case 5:
     case 6:
     case 7:
     case 8:
         return 1;
     default:
-        return 1 + below(dice, 10);
+        return 1 + dice_below(dice, 10);
     }
 }
 
 static void choose_range(struct making *making, struct random_op *op) {
-    op->place = PICK(&making->dice, PLACE_LOW, PLACE_LOW, PLACE_LOW, PLACE_HIGH, PLACE_HIGH,
-                     PLACE_LAST, PLACE_LAST, PLACE_HEAP);
-    op->page = below(&making->dice, op->place == PLACE_LAST ? 12 : WINDOW_PAGES);
-    op->pages = choose_pages(making);
+    struct dice *dice = &making->dice;
+    if (!nearby_draw(&making->nearby[op->process], dice, op)) {
+        op->place = DICE_PICK(dice, PLACE_LOW, PLACE_LOW, PLACE_LOW, PLACE_HIGH, PLACE_HIGH,
+                              PLACE_LAST, PLACE_LAST, PLACE_HEAP);
+        op->page = dice_below(dice, op->place == PLACE_LAST ? 12 : WINDOW_PAGES);
+        op->pages = choose_pages(making);
+    }
     if (op->pages >= WINDOW_PAGES)
         op->page = 0;
 }
 
+/* What may not be written keeps most of the other calls from meaning much. */
 static uint64_t choose_protection(struct making *making) {
-    return PICK(&making->dice, VM_PROT_READ | VM_PROT_WRITE, VM_PROT_READ | VM_PROT_WRITE,
-                VM_PROT_READ | VM_PROT_WRITE, VM_PROT_READ | VM_PROT_WRITE, VM_PROT_READ,
-                VM_PROT_READ, VM_PROT_READ | VM_PROT_EXEC, VM_PROT_NONE, VM_PROT_WRITE,
-                VM_PROT_EXEC, 7);
+    if (!dice_one_in(&making->dice, 4))
+        return VM_PROT_READ | VM_PROT_WRITE;
+    return DICE_PICK(&making->dice, VM_PROT_READ, VM_PROT_READ, VM_PROT_READ | VM_PROT_EXEC,
+                     VM_PROT_NONE, VM_PROT_WRITE, VM_PROT_EXEC, 7);
 }
 
 static uint64_t choose_map_flags(struct making *making, const struct random_op *op) {
     struct dice *dice = &making->dice;
-    uint64_t flags = one_in(dice, 3) ? VM_MAP_SHARED : VM_MAP_PRIVATE;
-    switch (below(dice, 12)) {
+    uint64_t flags = dice_one_in(dice, 3) ? VM_MAP_SHARED : VM_MAP_PRIVATE;
+    switch (dice_below(dice, 12)) {
     case 0:
     case 1:
         break; /* a hint */
@@ -249,11 +231,11 @@ static uint64_t choose_map_flags(struct making *making, const struct random_op *
     default:
         flags |= VM_MAP_FIXED;
     }
-    if (one_in(dice, 12))
+    if (dice_one_in(dice, 12))
         flags |= VM_MAP_LOCKED;
-    if (one_in(dice, 12))
+    if (dice_one_in(dice, 12))
         flags |= VM_MAP_POPULATE;
-    if (one_in(dice, 10) && (!op->object || one_in(dice, 8)))
+    if (dice_one_in(dice, 10) && (!op->object || dice_one_in(dice, 8)))
         flags |= VM_MAP_GROWSDOWN;
     return flags;
 }
@@ -261,29 +243,37 @@ static uint64_t choose_map_flags(struct making *making, const struct random_op *
 static void make_map(struct making *making, struct random_op *op) {
     struct dice *dice = &making->dice;
     choose_range(making, op);
-    if (!one_in(dice, 3))
-        op->object = 1 + below(dice, making->objects);
+    op->pages = DICE_PICK(dice, op->pages, op->pages, 16, 40);
+    if (!dice_one_in(dice, 3))
+        op->object = 1 + dice_below(dice, making->objects);
     if (op->object)
-        op->pgoff = one_in(dice, 4) ? 0 : below(dice, one_in(dice, 8) ? 700 : 100);
+        op->pgoff = dice_one_in(dice, 4) ? 0 : dice_below(dice, dice_one_in(dice, 8) ? 700 : 100);
     op->protection = choose_protection(making);
     op->flags = choose_map_flags(making, op);
+    bool hint = !(op->flags & (VM_MAP_FIXED | VM_MAP_FIXED_NOREPLACE));
+    nearby_remember(&making->nearby[op->process], hint ? PLACE_LAST : op->place,
+                    hint ? 0 : op->page, op->pages);
 }
 
 static void make_move(struct making *making, struct random_op *op) {
     struct dice *dice = &making->dice;
     choose_range(making, op);
     uint64_t pages = op->pages;
-    op->to_place = PICK(dice, PLACE_LOW, PLACE_LOW, PLACE_HIGH, PLACE_LAST);
-    op->to_page = below(dice, WINDOW_PAGES);
-    op->to_pages = PICK(dice, pages, pages, pages, choose_pages(making), pages + 1, 1, pages + 8);
-    op->flags = PICK(dice, VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED, VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED,
-                     VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED, VM_MREMAP_MAYMOVE, VM_MREMAP_MAYMOVE, 0,
-                     VM_MREMAP_MAYMOVE | VM_MREMAP_DONTUNMAP,
-                     VM_MREMAP_MAYMOVE | VM_MREMAP_DONTUNMAP | VM_MREMAP_FIXED);
-    if (one_in(dice, 8))
+    op->to_place = DICE_PICK(dice, PLACE_LOW, PLACE_LOW, PLACE_HIGH, PLACE_LAST);
+    op->to_page = dice_below(dice, WINDOW_PAGES);
+    op->to_pages =
+        DICE_PICK(dice, pages, pages, pages, choose_pages(making), pages + 1, 1, pages + 8);
+    op->flags =
+        DICE_PICK(dice, VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED, VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED,
+                  VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED, VM_MREMAP_MAYMOVE, VM_MREMAP_MAYMOVE, 0,
+                  VM_MREMAP_MAYMOVE | VM_MREMAP_DONTUNMAP,
+                  VM_MREMAP_MAYMOVE | VM_MREMAP_DONTUNMAP | VM_MREMAP_FIXED);
+    if (dice_one_in(dice, 8))
         op->pages = 0;
-    if (op->flags & VM_MREMAP_DONTUNMAP && !one_in(dice, 10))
+    if (op->flags & VM_MREMAP_DONTUNMAP && !dice_one_in(dice, 10))
         op->to_pages = op->pages ? op->pages : 1;
+    if (op->flags & VM_MREMAP_FIXED && dice_one_in(dice, 2))
+        nearby_remember(&making->nearby[op->process], op->to_place, op->to_page, op->to_pages);
 }
 
 static void make_object_op(struct making *making, struct random_op *op) {
@@ -291,21 +281,24 @@ static void make_object_op(struct making *making, struct random_op *op) {
     if (op->kind == RANDOM_DECLARE) {
         if (making->objects < OBJECT_SLOTS)
             op->object = ++making->objects;
-        op->pages = below(dice, 100);
-        op->flags = below(dice, 2);
+        op->pages = dice_below(dice, 100);
+        op->flags = dice_below(dice, 2);
         return;
     }
-    op->object = 1 + below(dice, making->objects);
-    op->pages = op->kind == RANDOM_TRUNCATE ? below(dice, one_in(dice, 4) ? 700 : 100) : 0;
+    op->object = 1 + dice_below(dice, making->objects);
+    op->pages =
+        op->kind == RANDOM_TRUNCATE ? dice_below(dice, dice_one_in(dice, 4) ? 700 : 100) : 0;
 }
 
 static void make_life(struct making *making, struct random_op *op) {
     if (op->kind == RANDOM_BEGIN) {
         op->process = choose_free(making);
         making->lives[op->process] = true;
+        making->nearby[op->process] = (struct nearby){ 0 };
     } else if (op->kind == RANDOM_FORK) {
         op->child = choose_free(making);
         making->lives[op->child] = true;
+        making->nearby[op->child] = making->nearby[op->process];
     } else if (op->kind == RANDOM_EXIT) {
         making->lives[op->process] = false;
     }
@@ -313,14 +306,14 @@ static void make_life(struct making *making, struct random_op *op) {
 
 static void make_touch(struct making *making, struct random_op *op) {
     choose_range(making, op);
-    op->value = op->kind == RANDOM_FAULT ? below(&making->dice, 3) : 0;
+    op->value = op->kind == RANDOM_FAULT ? dice_below(&making->dice, 3) : 0;
     if (op->kind == RANDOM_FAULT)
         op->pages = 1;
 }
 
 static struct random_op make_op(struct making *making) {
     struct dice *dice = &making->dice;
-    struct random_op op = { .kind = choose_kind(making) };
+    struct random_op op = { .kind = (enum op_kind)dice_weigh(dice, making->weights, RANDOM_KINDS) };
     op.process = choose_process(making);
     switch (op.kind) {
     case RANDOM_BEGIN:
@@ -347,27 +340,29 @@ static struct random_op make_op(struct making *making) {
         break;
     case RANDOM_REARRANGE:
         choose_range(making, &op);
-        op.pgoff = below(dice, 100);
+        op.pgoff = dice_below(dice, 100);
         break;
     case RANDOM_MIGRATE:
         choose_range(making, &op);
-        op.value = below(dice, 4);
+        op.value = dice_below(dice, 4);
         break;
     case RANDOM_BRK:
         op.place = PLACE_HEAP;
-        op.pages = below(dice, WINDOW_PAGES);
+        op.pages = dice_below(dice, WINDOW_PAGES);
         break;
     case RANDOM_ADVISE:
         choose_range(making, &op);
-        op.value = below(dice, VM_MADV_NOHUGEPAGE + 1);
+        op.value = DICE_PICK(dice, VM_MADV_DONTNEED, VM_MADV_FREE, VM_MADV_COLD, VM_MADV_PAGEOUT,
+                             dice_below(dice, VM_MADV_NOHUGEPAGE + 1));
         break;
     case RANDOM_SYNC:
         choose_range(making, &op);
-        op.flags = PICK(dice, VM_MS_SYNC, VM_MS_SYNC, VM_MS_ASYNC, VM_MS_SYNC | VM_MS_INVALIDATE);
+        op.flags =
+            DICE_PICK(dice, VM_MS_SYNC, VM_MS_SYNC, VM_MS_ASYNC, VM_MS_SYNC | VM_MS_INVALIDATE);
         break;
     case RANDOM_RECLAIM:
         op.process = 0;
-        op.value = PICK(dice, 1, 4, 16, 50, 10000);
+        op.value = DICE_PICK(dice, 1, 4, 16, 50, 10000);
         break;
     case RANDOM_READ:
     case RANDOM_WRITE:

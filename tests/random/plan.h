@@ -10,8 +10,6 @@
 
 #include "op.h"
 
-#include <stdio.h>
-
 /* What fails: of allocations every other n, of transfers every nth; 0: none. */
 struct failures {
     uint64_t allocate, read, write;
@@ -43,12 +41,13 @@ void sequence_make(struct sequence *sequence, uint64_t seed, uint64_t number, ui
 bool plan_is_tight(const struct plan *plan);
 bool plan_injects(const struct plan *plan);
 
-void plan_print(const struct plan *plan, FILE *file);
+/* Writes it into `text` and returns that. */
+const char *plan_text(const struct plan *plan, char text[OP_TEXT_BYTES]);
 
 /* Takes "name=number ..."; false when it is something else. */
 bool plan_parse(const char *text, struct plan *plan);
 
-/* Reads a printed sequence: its lines "# machine ..." and "# op ...". False after a complaint. */
-bool sequence_read(const char *path, struct plan *plan, struct sequence *sequence);
+/* Reads back a printed sequence with its machine. False after a complaint. */
+bool plan_read(const char *path, struct plan *plan, struct sequence *sequence);
 
 #endif

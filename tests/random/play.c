@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,6 +223,16 @@ static struct verdict play_declaration(struct play_state *state, const struct ra
     if (object && object->store)
         failing_calls_in_store(object->store);
     return verdict;
+}
+
+/* The op in its own words, before it is played. */
+static void print_op(const struct play_state *state, const struct random_op *op) {
+    struct trace_writer *print = state->request->print;
+    char text[OP_TEXT_BYTES];
+    if (!print)
+        return;
+    trace_comment(print, "op %s", op_text(op, text));
+    trace_flush(print);
 }
 
 static void play_step(struct play_state *state, const struct random_op *op) {

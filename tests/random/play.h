@@ -4,7 +4,6 @@
  *
  *   play.c    one sequence: machine, steps, judgement, and the end, when nothing may be left
  *   calls.c   one op: to the lab's player where a trace can say it, else here, with the model told
- *   print.c   one op as lines of a trace
  *
  * The judges: vm_verify() (the oracle and the rooms' own checks), the lab's model for all areas and
  * contents, and the results that another design gave at the same steps.
@@ -19,6 +18,7 @@
 #include "plan.h"
 
 #include "replay/player.h"
+#include "trace/writer.h"
 
 /* What a step came to: equal for every design. */
 struct verdict {
@@ -57,9 +57,9 @@ struct request {
     bool has_chains;     /* the design may be told which lock protects them */
     bool chains_objects; /* ... of which objects' pages have some, too */
     uint64_t check_every;
-    struct verdicts *verdicts; /* NULL: nothing to compare with */
-    bool frames_may_differ;    /* the design may need other frames than the others, and run out */
-    FILE *print;               /* NULL: nothing is printed */
+    struct verdicts *verdicts;  /* NULL: nothing to compare with */
+    bool frames_may_differ;     /* the design may need other frames than the others, and run out */
+    struct trace_writer *print; /* NULL: nothing is printed */
 };
 
 struct report {
@@ -101,9 +101,5 @@ bool play_possible(const struct play_state *state, const struct random_op *op);
 
 /* Plays the op like an event. */
 struct verdict play_op(struct play_state *state, const struct random_op *op, enum play *play);
-
-/* The op in its own words, before it is played; and lines of a trace. */
-void print_op(const struct play_state *state, const struct random_op *op);
-void print_event(const struct play_state *state, const struct trace_event *event);
 
 #endif

@@ -6,15 +6,19 @@
  * knows from a shared page which sequence it was, shrinks that in processes of their own, and prints
  * what is left as a trace. docs/testing.md tells how to use it.
  */
+#include "printed.h"
 #include "trial.h"
+
+#include "harness/apart.h"
+#include "harness/clock.h"
+#include "harness/options.h"
 
 #include <objrmap/rmap.h>
 
 #include <inttypes.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,77 +69,12 @@ struct progress {
 
 /* ---------------------------------------------------------------- options */
 
-static bool takes_number(const char *argument, struct options *options) {
-    const struct {
-        const char *name;
-        uint64_t *number;
-    } known[] = {
-        { "--seed=", &options->seed },
-        { "--first=", &options->first },
-        { "--sequences=", &options->sequences },
-        { "--steps=", &options->steps },
-        { "--seconds=", &options->seconds },
-        { "--frames=", &options->frames },
-        { "--swap=", &options->swap },
-        { "--metadata=", &options->metadata },
-        { "--eager=", &options->eager },
-        { "--cpus=", &options->cpus },
-        { "--fail-nth=", &options->fail_nth },
-        { "--fail-read=", &options->fail_read },
-        { "--fail-write=", &options->fail_write },
-        { "--check=", &options->choice.check_every },
-        { "--shrink=", &options->shrink },
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        size_t bytes = strlen(known[i].name);
-        char *end;
-        if (strncmp(argument, known[i].name, bytes) != 0)
-            continue;
-        *known[i].number = strtoull(argument + bytes, &end, 0);
-        return argument[bytes] && !*end;
-    }
-    return false;
-}
-
-static bool takes_text(const char *argument, struct options *options) {
-    const struct {
-        const char *name;
-        const char **text;
-    } known[] = {
-        { "--designs=", &options->designs },
-        { "--skip=", &options->skip },
-        { "--frames-differ=", &options->frames_differ },
-        { "--file-index=", &options->file_index },
-        { "--play=", &options->play },
-        { "--save=", &options->save },
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        size_t bytes = strlen(known[i].name);
-        if (strncmp(argument, known[i].name, bytes) == 0) {
-            *known[i].text = argument + bytes;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool in_list(const char *list, const char *name) {
-    size_t bytes = strlen(name);
-    for (const char *at = list; at && *at;) {
-        size_t item = strcspn(at, ",");
-        if (item == bytes && strncmp(at, name, bytes) == 0)
-            return true;
-        at += item + (at[item] == ',');
-    }
-    return false;
-}
-
 static void add_design(const struct vm_design_info *design, void *context) {
     struct options *options = context;
     struct choice *choice = &options->choice;
-    bool apart = in_list(options->frames_differ, design->name);
-    if ((options->designs && !in_list(options->designs, design->name)) ||
-        in_list(options->skip, design->name) || choice->count == DESIGNS_MOST ||
+    bool apart = options_list_has(options->frames_differ, design->name);
+    if ((options->designs && !options_list_has(options->designs, design->name)) ||
+        options_list_has(options->skip, design->name) || choice->count == DESIGNS_MOST ||
         apart != options->adding_apart)
         return;
     snprintf(choice->designs[choice->count], NAME_BYTES, "%s", design->name);
@@ -148,20 +87,37 @@ static void add_index(const struct vm_file_index_info *index, void *context) {
     struct options *options = context;
     struct choice *choice = &options->choice;
     if (choice->index_count == INDEXES_MOST ||
-        (options->file_index && !in_list(options->file_index, index->name)))
+        (options->file_index && !options_list_has(options->file_index, index->name)))
         return;
     snprintf(choice->indexes[choice->index_count++], NAME_BYTES, "%s", index->name);
 }
 
-static bool parse_options(int argc, char **argv, struct options *options) {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--print") == 0)
-            options->print = true;
-        else if (!takes_number(argv[i], options) && !takes_text(argv[i], options)) {
-            fprintf(stderr, "random-ops: I do not understand %s\n%s", argv[i], usage);
-            return false;
-        }
-    }
+static void parse_options(int argc, char **argv, struct options *options) {
+    const struct test_option known[] = {
+        { "--seed", .number = &options->seed },
+        { "--first", .number = &options->first },
+        { "--sequences", .number = &options->sequences },
+        { "--steps", .number = &options->steps },
+        { "--seconds", .number = &options->seconds },
+        { "--designs", .text = &options->designs },
+        { "--skip", .text = &options->skip },
+        { "--frames-differ", .text = &options->frames_differ },
+        { "--file-index", .text = &options->file_index },
+        { "--frames", .number = &options->frames },
+        { "--swap", .number = &options->swap },
+        { "--metadata", .number = &options->metadata },
+        { "--eager", .number = &options->eager },
+        { "--cpus", .number = &options->cpus },
+        { "--fail-nth", .number = &options->fail_nth },
+        { "--fail-read", .number = &options->fail_read },
+        { "--fail-write", .number = &options->fail_write },
+        { "--check", .number = &options->choice.check_every },
+        { "--print", .flag = &options->print },
+        { "--play", .text = &options->play },
+        { "--save", .text = &options->save },
+        { "--shrink", .number = &options->shrink },
+    };
+    options_take(argc, argv, usage, known, sizeof(known) / sizeof(known[0]));
     if (options->sequences == NOT_GIVEN)
         options->sequences = options->seconds != NOT_GIVEN ? NOT_GIVEN - options->first : 200;
     /* The others are compared with the first: it shall be one that memory does not set apart. */
@@ -170,9 +126,11 @@ static bool parse_options(int argc, char **argv, struct options *options) {
     options->adding_apart = true;
     vm_design_each(add_design, options);
     vm_file_index_each(add_index, options);
-    if (!options->choice.count || !options->choice.index_count)
-        fprintf(stderr, "random-ops: no design, or no file index, is left to play on\n");
-    return options->choice.count && options->choice.index_count;
+    if (!options->choice.count || !options->choice.index_count) {
+        fprintf(stderr, "random-ops: no design, or no file index, is left to play on; objrmap "
+                        "designs lists them\n");
+        exit(EXIT_WRONG_USE);
+    }
 }
 
 static void override(uint64_t *number, uint64_t given) {
@@ -197,23 +155,14 @@ static void make_plan(const struct options *options, uint64_t number, struct pla
 /* ---------------------------------------------------------------- printing */
 
 static void print_heading(const struct options *options, uint64_t number, const struct plan *plan,
-                          FILE *file) {
-    fprintf(file, "objrmap-trace 1\n# seed %" PRIu64 ", sequence %" PRIu64 "\n# machine ",
-            options->seed, number);
-    plan_print(plan, file);
-    fputs("\n# designs ", file);
-    for (unsigned i = 0; i < options->choice.count; i++)
-        fprintf(file, "%s%s", i ? "," : "", options->choice.designs[i]);
-    fputc('\n', file);
-}
-
-static void print_file(const char *path) {
-    char line[1000];
-    FILE *file = fopen(path, "r");
-    while (file && fgets(line, sizeof(line), file))
-        fputs(line, stdout);
-    if (file)
-        fclose(file);
+                          struct trace_writer *writer) {
+    char text[OP_TEXT_BYTES], names[DESIGNS_MOST * NAME_BYTES] = "";
+    for (unsigned i = 0, used = 0; i < options->choice.count; i++)
+        used += (unsigned)snprintf(names + used, sizeof(names) - used, "%s%s", i ? "," : "",
+                                   options->choice.designs[i]);
+    trace_comment(writer, "seed %" PRIu64 ", sequence %" PRIu64, options->seed, number);
+    trace_comment(writer, "machine %s", plan_text(plan, text));
+    trace_comment(writer, "designs %s", names);
 }
 
 static void print_failure(const struct trial *trial, const struct sequence *sequence) {
@@ -237,17 +186,16 @@ static void tell_failure(struct options *options, uint64_t number, struct plan *
     print_failure(found, sequence);
     fflush(stdout);
     trial_shrink(&options->choice, plan, sequence, found->report.failure, (double)options->shrink);
-    FILE *file = fopen(options->save, "w");
-    if (!file) {
-        perror(options->save);
+    struct trace_writer *saved = printed_open(options->save);
+    if (!saved)
         return;
-    }
-    print_heading(options, number, plan, file);
-    trial_run_apart(&options->choice, plan, sequence, file, TRIAL_LOUD, &trial);
-    fclose(file);
+    print_heading(options, number, plan, saved);
+    trace_flush(saved);
+    trial_run_apart(&options->choice, plan, sequence, saved, TRIAL_LOUD, &trial);
+    trace_writer_close(saved);
     printf("shrunk to %zu steps:\n", sequence->count);
     print_failure(&trial, sequence);
-    print_file(options->save);
+    printed_show(options->save);
     printf("repeat all of it:    random-ops --seed=%" PRIu64 " --first=%" PRIu64
            " --sequences=1 --steps=%" PRIu64 "\n",
            options->seed, number, options->steps);
@@ -271,9 +219,12 @@ static bool play_number(const struct options *options, uint64_t number, struct t
     struct plan plan;
     make_plan(options, number, &plan);
     sequence_make(&sequence, options->seed, number, options->steps);
-    if (options->print)
-        print_heading(options, number, &plan, stdout);
-    trial_run(&options->choice, &plan, &sequence, options->print ? stdout : NULL, trial);
+    struct trace_writer *print = options->print ? printed_open(NULL) : NULL;
+    if (print)
+        print_heading(options, number, &plan, print);
+    trial_run(&options->choice, &plan, &sequence, print, trial);
+    if (print)
+        trace_writer_close(print);
     sequence_free(&sequence);
     return trial->report.failure == FAILURE_NONE;
 }
@@ -317,13 +268,10 @@ static int judge_worker(struct options *options, const struct progress *progress
 }
 
 static int play_many(struct options *options) {
-    struct progress *progress =
-        mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct progress *progress = apart_share(sizeof(*progress));
     double begin = seconds_now();
     double until = begin + (options->seconds == NOT_GIVEN ? 1e9 : (double)options->seconds);
     int status = 0;
-    if (progress == MAP_FAILED)
-        return 1;
     fflush(NULL);
     pid_t child = fork();
     if (child == 0)
@@ -352,10 +300,14 @@ static int play_printed(struct options *options) {
     struct sequence sequence = { 0 };
     struct plan plan = { 0 };
     struct trial trial;
-    if (!sequence_read(options->play, &plan, &sequence))
+    if (!plan_read(options->play, &plan, &sequence))
         return 2;
-    trial_run_apart(&options->choice, &plan, &sequence, options->print ? stdout : NULL, TRIAL_LOUD,
-                    &trial);
+    struct trace_writer *print = options->print ? printed_open(NULL) : NULL;
+    if (print)
+        trace_flush(print);
+    trial_run_apart(&options->choice, &plan, &sequence, print, TRIAL_LOUD, &trial);
+    if (print)
+        trace_writer_close(print);
     if (trial.report.failure)
         print_failure(&trial, &sequence);
     else
@@ -384,11 +336,6 @@ int main(int argc, char **argv) {
         .save = "random-ops-failure.vmt",
         .choice = { .check_every = 1 },
     };
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    if (!parse_options(argc, argv, &options))
-        return 2;
+    parse_options(argc, argv, &options);
     return options.play ? play_printed(&options) : play_many(&options);
 }

@@ -4,20 +4,14 @@
  */
 #include "trial.h"
 
-#include <fcntl.h>
-#include <signal.h>
+#include "shrink.h"
+
+#include "harness/apart.h"
+#include "harness/clock.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 unsigned trial_patience(const struct choice *choice, uint64_t steps) {
     return 60 + (unsigned)(steps * choice->count / 20);
@@ -35,7 +29,7 @@ static void add_report(struct report *sum, const struct report *report) {
 }
 
 void trial_run(const struct choice *choice, const struct plan *plan,
-               const struct sequence *sequence, FILE *print, struct trial *trial) {
+               const struct sequence *sequence, struct trace_writer *print, struct trial *trial) {
     struct verdicts verdicts = { .list = calloc(sequence->count + 1, sizeof(struct verdict)) };
     if (!verdicts.list)
         abort();
@@ -68,47 +62,34 @@ void trial_run(const struct choice *choice, const struct plan *plan,
 
 /* ---------------------------------------------------------------- apart */
 
-static void be_quiet(void) {
-    int nowhere = open("/dev/null", O_WRONLY);
-    if (nowhere >= 0)
-        dup2(nowhere, STDERR_FILENO);
-}
+struct playing {
+    const struct choice *choice;
+    const struct plan *plan;
+    const struct sequence *sequence;
+    struct trace_writer *print;
+    enum trial_noise noise;
+    struct trial *trial;
+};
 
-static void crashed(struct trial *trial, int status) {
-    struct report *report = &trial->report;
-    bool hangs = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
-    report->failure = hangs ? FAILURE_HANG : FAILURE_CRASH;
-    if (WIFSIGNALED(status))
-        snprintf(report->message, sizeof(report->message), "%s",
-                 hangs ? "it goes on and on" : strsignal(WTERMSIG(status)));
-    else
-        snprintf(report->message, sizeof(report->message), "it exits with %d", WEXITSTATUS(status));
+static void play(void *context) {
+    const struct playing *playing = context;
+    if (playing->noise == TRIAL_QUIET)
+        apart_be_quiet();
+    trial_run(playing->choice, playing->plan, playing->sequence, playing->print, playing->trial);
 }
 
 void trial_run_apart(const struct choice *choice, const struct plan *plan,
-                     const struct sequence *sequence, FILE *print, enum trial_noise noise,
-                     struct trial *trial) {
-    struct trial *shared =
-        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
-        abort();
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        if (noise == TRIAL_QUIET)
-            be_quiet();
-        alarm(trial_patience(choice, sequence->count));
-        trial_run(choice, plan, sequence, print, shared);
-        if (print)
-            fflush(print);
-        _exit(0);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
+                     const struct sequence *sequence, struct trace_writer *print,
+                     enum trial_noise noise, struct trial *trial) {
+    struct trial *shared = apart_share(sizeof(*shared));
+    struct playing playing = { choice, plan, sequence, print, noise, shared };
+    struct apart apart = apart_play(play, &playing, trial_patience(choice, sequence->count));
     *trial = *shared;
-    munmap(shared, sizeof(*shared));
-    if (!WIFEXITED(status) || WEXITSTATUS(status))
-        crashed(trial, status);
+    apart_unshare(shared, sizeof(*shared));
+    if (apart.end == APART_WELL)
+        return;
+    trial->report.failure = apart.end == APART_HUNG ? FAILURE_HANG : FAILURE_CRASH;
+    snprintf(trial->report.message, sizeof(trial->report.message), "%s", apart.why);
 }
 
 /* ---------------------------------------------------------------- shrinking */
@@ -130,55 +111,9 @@ static bool still_fails(const struct shrinking *shrinking, const struct plan *pl
     return trial.report.failure == shrinking->failure;
 }
 
-static bool fails_without(struct shrinking *shrinking, size_t first, size_t count) {
-    struct sequence *all = shrinking->sequence, less = { 0 };
-    for (size_t i = 0; i < all->count; i++)
-        if (i < first || i >= first + count)
-            sequence_add(&less, &all->ops[i]);
-    if (less.count && still_fails(shrinking, shrinking->plan, &less)) {
-        sequence_free(all);
-        *all = less;
-        return true;
-    }
-    sequence_free(&less);
-    return false;
-}
-
-/* Leaves out pieces, large ones first, from the end, where a failing op has no consequences. */
-static bool leave_out(struct shrinking *shrinking) {
-    size_t begin = shrinking->sequence->count;
-    for (size_t piece = begin / 2; piece; piece /= 2)
-        for (size_t at = shrinking->sequence->count; at;) {
-            at = at > piece ? at - piece : 0;
-            fails_without(shrinking, at, piece);
-            if (at > shrinking->sequence->count)
-                at = shrinking->sequence->count;
-        }
-    return shrinking->sequence->count < begin;
-}
-
-/* One number of one op: 0, 1, half, one less; the first that still fails. */
-static bool make_number_smaller(struct shrinking *shrinking, uint64_t *number) {
-    uint64_t old = *number;
-    const uint64_t tries[] = { 0, 1, old / 2, old - 1 };
-    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
-        if (tries[i] >= old)
-            continue;
-        *number = tries[i];
-        if (still_fails(shrinking, shrinking->plan, shrinking->sequence))
-            return true;
-    }
-    *number = old;
-    return false;
-}
-
-static bool make_numbers_smaller(struct shrinking *shrinking) {
-    bool smaller = false;
-    for (size_t i = 0; i < shrinking->sequence->count; i++)
-        for (unsigned field = 0; field < OP_FIELDS; field++)
-            while (make_number_smaller(shrinking, op_field(&shrinking->sequence->ops[i], field)))
-                smaller = true;
-    return smaller;
+static bool sequence_still_fails(const struct sequence *sequence, void *context) {
+    const struct shrinking *shrinking = context;
+    return still_fails(shrinking, shrinking->plan, sequence);
 }
 
 static void try_plan(struct shrinking *shrinking, struct plan plan) {
@@ -242,6 +177,6 @@ void trial_shrink(struct choice *choice, struct plan *plan, struct sequence *seq
     choose_designs(&shrinking, choice);
     do
         simplify_plan(&shrinking);
-    while (leave_out(&shrinking) || make_numbers_smaller(&shrinking));
+    while (sequence_shrink(sequence, sequence_still_fails, &shrinking));
     *choice = shrinking.choice;
 }

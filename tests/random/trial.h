@@ -30,21 +30,19 @@ struct trial {
 /* Each design in turn; results and states are compared when nothing is made to fail. Prints the
  * sequence as played by the first design, unless `print` is NULL. */
 void trial_run(const struct choice *choice, const struct plan *plan,
-               const struct sequence *sequence, FILE *print, struct trial *trial);
+               const struct sequence *sequence, struct trace_writer *print, struct trial *trial);
 
 enum trial_noise { TRIAL_QUIET, TRIAL_LOUD };
 
 /* The same apart. What the sequence writes to stderr is thrown away if QUIET. */
 void trial_run_apart(const struct choice *choice, const struct plan *plan,
-                     const struct sequence *sequence, FILE *print, enum trial_noise noise,
-                     struct trial *trial);
+                     const struct sequence *sequence, struct trace_writer *print,
+                     enum trial_noise noise, struct trial *trial);
 
 /* Makes a failing sequence, its plan and the list of designs as small as it can, so that it
  * still fails alike. */
 void trial_shrink(struct choice *choice, struct plan *plan, struct sequence *sequence,
                   enum failure failure, double seconds);
-
-double seconds_now(void);
 
 /* After so many seconds a trial hangs: ample under a sanitizer on a busy computer. */
 unsigned trial_patience(const struct choice *choice, uint64_t steps);
