@@ -4,6 +4,8 @@
  */
 #include "model/page_map.h"
 
+#include "harness/dice.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,13 +20,10 @@ struct pair {
     uint64_t values[PAGES];
 };
 
-static uint64_t seed = 1;
+static struct dice dice = { 1 };
 
 static uint64_t below(uint64_t limit) {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % limit;
+    return dice_below(&dice, limit);
 }
 
 static void compare(struct pair *pair) {
@@ -66,7 +65,7 @@ static void step(struct pair *pairs) {
     struct pair *pair = &pairs[below(MAPS)], *other = &pairs[below(MAPS)];
     uint64_t what = below(1000), page = below(PAGES);
     if (what < 900) {
-        pair->values[page] = below(4) ? seed : 0;
+        pair->values[page] = below(4) ? dice_roll(&dice) : 0;
         page_map_set(&pair->map, page, pair->values[page]);
     } else if (what < 960) {
         assert_int_equal(page_map_get(&pair->map, page), pair->values[page]);

@@ -10,6 +10,8 @@
  */
 #include "stage.h"
 
+#include "harness/dice.h"
+
 #include <pthread.h>
 #include <unistd.h>
 
@@ -31,15 +33,15 @@ struct play {
 struct actor {
     struct play *play;
     struct vm_space *space;
-    unsigned cpu, seed;
+    unsigned cpu;
+    struct dice dice;
     uint64_t written; /* the words count up */
     uint64_t words[PAGES], shared[PAGES];
     pthread_t thread;
 };
 
-static unsigned draw(unsigned *seed, unsigned below) {
-    *seed = *seed * 1103515245u + 12345u;
-    return (*seed >> 8) % below;
+static unsigned draw(struct dice *dice, unsigned below) {
+    return (unsigned)dice_below(dice, below);
 }
 
 static void check(struct vm_space *space, uint64_t address, uint64_t expected) {
@@ -62,7 +64,7 @@ static void must(int error) {
 }
 
 static void use_private(struct actor *actor) {
-    unsigned page = draw(&actor->seed, PAGES);
+    unsigned page = draw(&actor->dice, PAGES);
     uint64_t word = ++actor->written;
 
     check(actor->space, AT + page * PAGE, actor->words[page]);
@@ -71,7 +73,7 @@ static void use_private(struct actor *actor) {
 }
 
 static void use_shared(struct actor *actor) {
-    unsigned page = draw(&actor->seed, PAGES);
+    unsigned page = draw(&actor->dice, PAGES);
     uint64_t word = ++actor->written, at = page * PAGE + 8 * actor->cpu;
 
     check(actor->space, AGAIN + at, actor->shared[page]);
@@ -82,26 +84,26 @@ static void use_shared(struct actor *actor) {
 
 static void fork_and_exit(struct actor *actor) {
     struct vm_space *child;
-    unsigned page = draw(&actor->seed, PAGES);
+    unsigned page = draw(&actor->dice, PAGES);
     uint64_t word = 1, inherited[PAGES];
 
     memcpy(inherited, actor->words, sizeof inherited);
     must(vm_fork(actor->space, actor->cpu * 1000, &child));
     for (unsigned i = 0; i < 6; i++) {
-        unsigned any = draw(&actor->seed, PAGES);
+        unsigned any = draw(&actor->dice, PAGES);
         check(child, AT + any * PAGE, inherited[any]);
         use_private(actor);
     }
     must(vm_write(child, AT + page * PAGE, &word, sizeof word));
     check(actor->space, AT + page * PAGE, actor->words[page]);
     check(child, AT + page * PAGE, word);
-    if (draw(&actor->seed, 2))
+    if (draw(&actor->dice, 2))
         must(vm_exec(child));
     vm_exit(child);
 }
 
 static void move_to_and_fro(struct actor *actor) {
-    unsigned first = draw(&actor->seed, PAGES - 16), flags = VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED;
+    unsigned first = draw(&actor->dice, PAGES - 16), flags = VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED;
     uint64_t from = AT + first * PAGE, result;
 
     must(vm_mremap(actor->space, from, 16 * PAGE, 16 * PAGE, flags, AWAY, &result));
@@ -111,10 +113,10 @@ static void move_to_and_fro(struct actor *actor) {
 }
 
 static void begin_anew(struct actor *actor) {
-    unsigned first = draw(&actor->seed, PAGES - 4);
+    unsigned first = draw(&actor->dice, PAGES - 4);
     uint64_t at = AT + first * PAGE, result;
 
-    if (draw(&actor->seed, 2)) {
+    if (draw(&actor->dice, 2)) {
         must(vm_madvise(actor->space, at, 4 * PAGE, VM_MADV_DONTNEED));
     } else {
         must(vm_munmap(actor->space, at, 4 * PAGE));
@@ -126,7 +128,7 @@ static void begin_anew(struct actor *actor) {
 }
 
 static void push_out(struct actor *actor) {
-    switch (draw(&actor->seed, 3)) {
+    switch (draw(&actor->dice, 3)) {
     case 0:
         vm_reclaim(actor->play->stage.machine, 16);
         break;
@@ -140,14 +142,14 @@ static void push_out(struct actor *actor) {
 
 /* What lies behind the end is a SIGBUS; who truncates cannot know what the others do. */
 static void truncate_and_touch(struct actor *actor) {
-    if (draw(&actor->seed, 3) == 0) {
+    if (draw(&actor->dice, 3) == 0) {
         pthread_mutex_lock(&actor->play->cutting);
-        must(vm_object_truncate(actor->play->cut, draw(&actor->seed, PAGES) * PAGE + 100));
+        must(vm_object_truncate(actor->play->cut, draw(&actor->dice, PAGES) * PAGE + 100));
         pthread_mutex_unlock(&actor->play->cutting);
     }
     for (unsigned i = 0; i < 4; i++)
-        vm_touch(actor->space, CUT + draw(&actor->seed, PAGES) * PAGE, 1,
-                 draw(&actor->seed, 2) ? VM_WRITE : VM_READ, NULL);
+        vm_touch(actor->space, CUT + draw(&actor->dice, PAGES) * PAGE, 1,
+                 draw(&actor->dice, 2) ? VM_WRITE : VM_READ, NULL);
 }
 
 static void *act(void *context) {
@@ -157,7 +159,7 @@ static void *act(void *context) {
     for (unsigned round = 0; round < ROUNDS; round++) {
         use_private(actor);
         use_shared(actor);
-        switch (draw(&actor->seed, 8)) {
+        switch (draw(&actor->dice, 8)) {
         case 0:
         case 1:
             fork_and_exit(actor);
@@ -188,25 +190,25 @@ static void *act(void *context) {
 static void *keep_moving(void *context) {
     static const uint64_t starts[] = { AT, SHM, AGAIN, CUT, AWAY };
     struct play *play = context;
-    unsigned seed = 5;
+    struct dice dice = { 5 };
 
     posix_cpu_set(MOVER);
     while (atomic_load(&play->acting)) {
-        struct vm_space *space = play->spaces[draw(&seed, THREADS)];
-        uint64_t start = starts[draw(&seed, 5)];
-        vm_move_pages(space, start, PAGES * PAGE, draw(&seed, 2), NULL);
+        struct vm_space *space = play->spaces[draw(&dice, THREADS)];
+        uint64_t start = starts[draw(&dice, 5)];
+        vm_move_pages(space, start, PAGES * PAGE, draw(&dice, 2), NULL);
     }
     return NULL;
 }
 
 static void let_others_go_first(struct vm_port *port, const volatile void *what) {
-    static _Thread_local unsigned seed;
+    static _Thread_local struct dice dice;
 
     (void)port;
     (void)what;
-    if (seed == 0)
-        seed = (unsigned)(uintptr_t)&seed;
-    if (draw(&seed, 512) == 0)
+    if (dice.state == 0)
+        dice.state = (uintptr_t)&dice;
+    if (draw(&dice, 512) == 0)
         usleep(20);
 }
 
@@ -233,7 +235,7 @@ static void moving_under_everything(void **state) {
 
     raise_curtain(play, *state);
     for (unsigned i = 0; i < THREADS; i++) {
-        actors[i] = (struct actor){ play, play->spaces[i], .cpu = i + 1, .seed = 99 * i };
+        actors[i] = (struct actor){ play, play->spaces[i], .cpu = i + 1, .dice = { 99 * i } };
         assert_int_equal(pthread_create(&actors[i].thread, NULL, act, &actors[i]), 0);
     }
     assert_int_equal(pthread_create(&mover, NULL, keep_moving, play), 0);

@@ -8,6 +8,8 @@
  */
 #include "rig.h"
 
+#include "harness/dice.h"
+
 enum { AREAS = 4000, STEPS = 6000, FEW = 300 };
 
 struct kind;
@@ -229,25 +231,24 @@ struct mix {
     bool huge;        /* offsets of all magnitudes */
 };
 
-static void draw_area(struct bench *bench, unsigned i, const struct mix *mix,
-                      struct rig_random *random) {
-    uint64_t first = rig_below(random, mix->offsets) / mix->grain * mix->grain;
-    uint64_t pages = rig_below(random, 20) ? 1 + rig_below(random, 8) : mix->longest;
+static void draw_area(struct bench *bench, unsigned i, const struct mix *mix, struct dice *random) {
+    uint64_t first = dice_below(random, mix->offsets) / mix->grain * mix->grain;
+    uint64_t pages = dice_below(random, 20) ? 1 + dice_below(random, 8) : mix->longest;
 
     if (mix->huge) {
-        first = rig_random64(random) >> rig_below(random, 64);
-        pages = 1 + (rig_random64(random) >> (12 + rig_below(random, 52)));
+        first = dice_roll(random) >> dice_below(random, 64);
+        pages = 1 + (dice_roll(random) >> (12 + dice_below(random, 52)));
         if (first + (pages - 1) < first)
             pages = 1 + (UINT64_MAX - first) % (UINT64_C(1) << 50);
     }
-    area_at(bench, i)->flags = rig_below(random, 2) ? VM_AREA_SHARED : 0;
+    area_at(bench, i)->flags = dice_below(random, 2) ? VM_AREA_SHARED : 0;
     put_in(bench, i, first, pages);
 }
 
 /* Areas come and go at random, and each look is compared. */
 static void run_mix(const struct kind *row, const struct mix *mix) {
     static struct bench bench;
-    struct rig_random random = { 3 };
+    struct dice random = { 3 };
     unsigned steps = mix->areas > FEW ? STEPS / 10 : STEPS;
 
     bench_init(&bench, row);
@@ -255,14 +256,14 @@ static void run_mix(const struct kind *row, const struct mix *mix) {
     for (unsigned i = 0; i < mix->areas; i += 1 + mix->areas / FEW)
         draw_area(&bench, i, mix, &random);
     for (unsigned i = 0; i < steps; i++) {
-        unsigned which = (unsigned)rig_below(&random, mix->areas);
+        unsigned which = (unsigned)dice_below(&random, mix->areas);
         if (which < bench.count && bench.inside[which])
             take_out(&bench, which);
         else
             draw_area(&bench, which, mix, &random);
-        uint64_t first = mix->huge ? rig_random64(&random) >> rig_below(&random, 64)
-                                   : rig_below(&random, mix->offsets + mix->longest);
-        uint64_t more = rig_below(&random, 4) ? 0 : rig_below(&random, mix->offsets);
+        uint64_t first = mix->huge ? dice_roll(&random) >> dice_below(&random, 64)
+                                   : dice_below(&random, mix->offsets + mix->longest);
+        uint64_t more = dice_below(&random, 4) ? 0 : dice_below(&random, mix->offsets);
         compare_with_all(&bench, first, first + more < first ? UINT64_MAX : first + more);
         if (i % 16 == 0)
             assert_true(bench.kind->check(bench.index));

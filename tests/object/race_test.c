@@ -5,6 +5,8 @@
  */
 #include "rig.h"
 
+#include "harness/dice.h"
+
 #include <pthread.h>
 
 /* Nothing is mapped here when an object is cut. */
@@ -19,19 +21,19 @@ struct worker {
     struct rig *rig;
     void *shared;
     unsigned cpu;
-    void (*work)(struct worker *worker, struct rig_random *random);
+    void (*work)(struct worker *worker, struct dice *random);
 };
 
 static void *run_worker(void *context) {
     struct worker *worker = context;
-    struct rig_random random = { worker->cpu };
+    struct dice random = { worker->cpu };
     posix_cpu_set(worker->cpu);
     worker->work(worker, &random);
     return NULL;
 }
 
 static void run_on_all_cpus(struct rig *rig, void *shared,
-                            void (*work)(struct worker *worker, struct rig_random *random)) {
+                            void (*work)(struct worker *worker, struct dice *random)) {
     struct worker workers[CPUS];
     pthread_t threads[CPUS];
 
@@ -119,12 +121,12 @@ static void evict_some(struct rig *rig) {
     }
 }
 
-static void work_on_counters(struct worker *worker, struct rig_random *random) {
+static void work_on_counters(struct worker *worker, struct dice *random) {
     struct counters *counters = worker->shared;
 
     for (int i = 0; i < STEPS; i++) {
-        uint64_t index = rig_below(random, PAGES);
-        switch (rig_below(random, 8)) {
+        uint64_t index = dice_below(random, PAGES);
+        switch (dice_below(random, 8)) {
         case 0:
             evict_some(worker->rig);
             break;
@@ -136,7 +138,7 @@ static void work_on_counters(struct worker *worker, struct rig_random *random) {
             break;
         case 3: /* one at a time cuts the object */
             if (worker->cpu == 0 && i % 4 == 0) {
-                uint64_t bytes = (KEPT + rig_below(random, PAGES - KEPT + 1)) * VM_PAGE_SIZE;
+                uint64_t bytes = (KEPT + dice_below(random, PAGES - KEPT + 1)) * VM_PAGE_SIZE;
                 expect(vm_object_truncate(counters->object, bytes) == VM_OK);
                 break;
             }
@@ -172,7 +174,7 @@ static void no_addition_is_lost(void **state) {
 }
 
 /* The object goes while reclaim has hold of its pages. */
-static void evict_for_a_while(struct worker *worker, struct rig_random *random) {
+static void evict_for_a_while(struct worker *worker, struct dice *random) {
     struct vm_machine *machine = worker->rig->machine;
 
     for (int i = 0; i < 400; i++) {
@@ -185,7 +187,7 @@ static void evict_for_a_while(struct worker *worker, struct rig_random *random) 
         expect(vm_object_create_shm(machine, 8 * VM_PAGE_SIZE, 1, &object) == VM_OK);
         for (uint64_t index = 0; index < 8; index++) {
             expect(vm_object_page(object, index, &page) == VM_OK);
-            if (rig_below(random, 2))
+            if (dice_below(random, 2))
                 vm_page_set(machine, page, VM_PAGE_DIRTY);
             rig_unlock_and_put(worker->rig, page);
         }
@@ -243,16 +245,16 @@ static void take_out_of_cache(struct vm_machine *machine, uint32_t slot) {
 }
 
 /* What a fault and, later, an unmapping do with one entry of each slot. */
-static void swap_in_and_let_go(struct worker *worker, struct rig_random *random) {
+static void swap_in_and_let_go(struct worker *worker, struct dice *random) {
     struct vm_machine *machine = worker->rig->machine;
     const struct slots *slots = worker->shared;
     struct vm_page *mapped[SLOTS] = { NULL };
 
     for (unsigned n = 0; n < 2 * SLOTS; n++) {
-        unsigned i = n < SLOTS ? (unsigned)(n + rig_below(random, 4)) % SLOTS : n - SLOTS;
+        unsigned i = n < SLOTS ? (unsigned)(n + dice_below(random, 4)) % SLOTS : n - SLOTS;
         struct vm_page *page = mapped[i];
         if (page == NULL) {
-            if (rig_below(random, 2)) {
+            if (dice_below(random, 2)) {
                 expect(vm_swap_in(machine, slots->number[i], &page) == VM_OK);
                 vm_page_unlock(machine, page);
                 vm_swap_cache_drop_unused(machine, page); /* a fault that found its entry changed */

@@ -5,6 +5,8 @@
  */
 #include "rig.h"
 
+#include "harness/dice.h"
+
 /* Only radix nodes are made here; objects' upcall is never made. */
 void vm_object_unmap_from(struct vm_object *object, uint64_t first) {
     (void)object;
@@ -63,28 +65,28 @@ static void shadow_remove(struct shadow *shadow, uint64_t index) {
 
 /* Widths from 0 to 64 bits alike, so that trees of every height come up; often one that is there,
  * or its neighbour. */
-static uint64_t some_index(struct rig_random *random, const struct shadow *shadow) {
-    if (shadow->count && rig_below(random, 2))
-        return shadow->index[rig_below(random, shadow->count)] + rig_below(random, 3) - 1;
-    uint64_t bits = rig_below(random, 65);
-    uint64_t all = rig_random64(random);
+static uint64_t some_index(struct dice *random, const struct shadow *shadow) {
+    if (shadow->count && dice_below(random, 2))
+        return shadow->index[dice_below(random, shadow->count)] + dice_below(random, 3) - 1;
+    uint64_t bits = dice_below(random, 65);
+    uint64_t all = dice_roll(random);
     return bits == 0 ? 0 : all >> (64 - bits);
 }
 
 static void step(struct rig *rig, struct vm_radix *radix, struct shadow *shadow,
-                 struct rig_random *random) {
+                 struct dice *random) {
     uint64_t index = some_index(random, shadow), next = index, expected = index;
-    uintptr_t word = (uintptr_t)rig_random64(random) | 1;
+    uintptr_t word = (uintptr_t)dice_roll(random) | 1;
     uintptr_t before = shadow_get(shadow, index);
 
     assert_int_equal(vm_radix_get(radix, index), before);
-    switch (rig_below(random, 4)) {
+    switch (dice_below(random, 4)) {
     case 0:
     case 1:
         if (shadow->count == PAIRS && !before)
             break;
         assert_int_equal(vm_radix_reserve(rig->machine, radix, index), VM_OK);
-        if (rig_below(random, 8) == 0 && !before) { /* the reserve is given back unused */
+        if (dice_below(random, 8) == 0 && !before) { /* the reserve is given back unused */
             assert_int_equal(vm_radix_remove(rig->machine, radix, index), 0);
             break;
         }
@@ -106,7 +108,7 @@ static void it_agrees_with_an_array(void **state) {
     struct rig *rig = rig_create((struct rig_plan){ .frames = 64, .cpus = 1 });
     struct vm_radix radix = { 0 };
     static struct shadow shadow;
-    struct rig_random random = { 1 };
+    struct dice random = { 1 };
 
     shadow.count = 0;
     for (int i = 0; i < STEPS; i++)
@@ -157,13 +159,13 @@ static void a_failed_reserve_changes_nothing(void **state) {
     struct vm_machine *machine = rig->machine;
     struct vm_radix radix = { 0 };
     static struct shadow shadow;
-    struct rig_random random = { 2 };
+    struct dice random = { 2 };
     unsigned failures = 0;
 
     shadow.count = 0;
     for (int i = 0; i < 20000; i++) {
         uint64_t index = some_index(&random, &shadow);
-        if (shadow.count == PAIRS || rig_below(&random, 3) == 0) {
+        if (shadow.count == PAIRS || dice_below(&random, 3) == 0) {
             assert_int_equal(vm_radix_remove(machine, &radix, index), shadow_get(&shadow, index));
             shadow_remove(&shadow, index);
             continue;

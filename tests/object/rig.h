@@ -145,20 +145,4 @@ static inline void rig_unmap(struct rig *rig, struct vm_page *page) {
         vm_page_free(rig->machine, page);
 }
 
-struct rig_random {
-    uint64_t state;
-};
-
-static inline uint64_t rig_random64(struct rig_random *random) {
-    uint64_t x = random->state +=
-        UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 (Steele et al. 2014) */
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
-static inline uint64_t rig_below(struct rig_random *random, uint64_t n) {
-    return rig_random64(random) % n;
-}
-
 #endif

@@ -4,6 +4,8 @@
  */
 #include "rig.h"
 
+#include "harness/dice.h"
+
 void vm_object_unmap_from(struct vm_object *object, uint64_t first) {
     (void)object;
     (void)first;
@@ -467,11 +469,11 @@ struct held {
 };
 
 /* One name less or more, or a mapping; checks what comes back. */
-static void use(struct rig *rig, struct held *held, struct rig_random *random, uint64_t *names) {
+static void use(struct rig *rig, struct held *held, struct dice *random, uint64_t *names) {
     struct vm_machine *machine = rig->machine;
     struct vm_page *page;
 
-    switch (rig_below(random, 4)) {
+    switch (dice_below(random, 4)) {
     case 0:
         vm_swap_duplicate(machine, held->slot, 3);
         held->names += 3;
@@ -502,13 +504,13 @@ static void use(struct rig *rig, struct held *held, struct rig_random *random, u
 static void counts_agree_after_anything(void **state) {
     (void)state;
     struct rig *rig = rig_with_swap(SLOTS);
-    struct rig_random random = { 4 };
+    struct dice random = { 4 };
     static struct held held[HELD];
     uint64_t names = 0, used = 0;
 
     memset(held, 0, sizeof held);
     for (int i = 0; i < STEPS + 100 * HELD; i++) {
-        struct held *h = &held[rig_below(&random, HELD)];
+        struct held *h = &held[dice_below(&random, HELD)];
         bool in_use = h->names || h->page;
         if (in_use) {
             use(rig, h, &random, &names);

@@ -5,6 +5,8 @@
  */
 #include "rig.h"
 
+#include "harness/dice.h"
+
 #include "vm/reclaim/reclaim.h"
 
 #include <pthread.h>
@@ -278,13 +280,13 @@ static void converted_meanwhile(void **state) {
 struct actor {
     struct scene *scene;
     struct vm_space *own;
-    unsigned cpu, seed;
+    unsigned cpu;
+    struct dice dice;
     pthread_t thread;
 };
 
 static unsigned draw(struct actor *actor, unsigned below) {
-    actor->seed = actor->seed * 1103515245u + 12345u;
-    return (actor->seed >> 8) % below;
+    return (unsigned)dice_below(&actor->dice, below);
 }
 
 /* Forks copy entries of pages that others are just converting, and mremap moves them. */
@@ -331,7 +333,7 @@ static void converted_while_forked(void **state) {
     (void)state;
 
     for (unsigned i = 0; i < THREADS; i++) {
-        actors[i] = (struct actor){ .scene = &scene, .cpu = i + 1, .seed = 99 * i + 1 };
+        actors[i] = (struct actor){ .scene = &scene, .cpu = i + 1, .dice = { 99 * i + 1 } };
         actors[i].own = rig_fork(scene.first, 2 + i);
     }
     for (unsigned i = 0; i < THREADS; i++)

@@ -5,6 +5,8 @@
  */
 #include "rig.h"
 
+#include "harness/dice.h"
+
 #include <pthread.h>
 
 #define AT      UINT64_C(0x200000)
@@ -27,13 +29,13 @@ struct stage {
 struct actor {
     struct stage *stage;
     struct vm_space *own;
-    unsigned cpu, seed;
+    unsigned cpu;
+    struct dice dice;
     pthread_t thread;
 };
 
 static unsigned draw(struct actor *actor, unsigned below) {
-    actor->seed = actor->seed * 1103515245u + 12345u;
-    return (actor->seed >> 8) % below;
+    return (unsigned)dice_below(&actor->dice, below);
 }
 
 static void touch_one(struct actor *actor, struct vm_space *space, uint64_t start) {
@@ -124,7 +126,7 @@ static void walks_meet_everything(void **state) {
     stage.common = space_with_both(rig, 1, stage.object);
     rig_touch(stage.common, AT, PAGES);
     for (unsigned i = 0; i < THREADS; i++) {
-        actors[i] = (struct actor){ .stage = &stage, .cpu = i + 1, .seed = 77 * i };
+        actors[i] = (struct actor){ .stage = &stage, .cpu = i + 1, .dice = { 77 * i } };
         actors[i].own = space_with_both(rig, 1000 * (i + 1), stage.object);
     }
     for (unsigned i = 0; i < THREADS; i++)

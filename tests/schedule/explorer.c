@@ -2,6 +2,8 @@
 /* explorer.c - see explorer.h. */
 #include "explorer.h"
 
+#include "harness/dice.h"
+
 #include "arena.h"
 
 #include <stdio.h>
@@ -247,28 +249,20 @@ static void try_all(void) {
 enum { CHANGES = 3 };
 
 struct lottery {
-    uint64_t state;
+    struct dice dice;
     unsigned priority[ACTORS_MOST]; /* all different; the highest goes on */
     unsigned changes[CHANGES];      /* steps before which whoever runs becomes the lowest, as does
                                        whoever gives way */
     unsigned lowest;
 };
 
-static uint64_t draw(struct lottery *lottery, uint64_t below) {
-    uint64_t z = lottery->state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (z ^ z >> 31) % below;
-}
-
 static struct lottery new_lottery(uint64_t seed, unsigned steps) {
-    struct lottery lottery = { .state = seed, .lowest = 1000000 };
+    struct lottery lottery = { .dice = { seed }, .lowest = 1000000 };
 
     for (unsigned i = 0; i < ACTORS_MOST; i++)
-        lottery.priority[i] = 2000000 + (unsigned)draw(&lottery, 1000) * ACTORS_MOST + i;
+        lottery.priority[i] = 2000000 + (unsigned)dice_below(&lottery.dice, 1000) * ACTORS_MOST + i;
     for (unsigned i = 0; i < CHANGES; i++)
-        lottery.changes[i] = (unsigned)draw(&lottery, steps ? steps : 1);
+        lottery.changes[i] = (unsigned)dice_below(&lottery.dice, steps ? steps : 1);
     return lottery;
 }
 

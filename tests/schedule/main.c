@@ -6,12 +6,14 @@
 #include "explorer.h"
 #include "scenarios.h"
 
+#include "harness/clock.h"
+#include "harness/options.h"
+
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct {
@@ -35,7 +37,7 @@ struct request {
     const char *design;
     const char *replay;
     struct exploration exploration;
-    bool verbose, print;
+    bool list, verbose, print;
 };
 
 struct totals {
@@ -56,19 +58,10 @@ static void note_design(const struct vm_design_info *design, void *context) {
         designs.names[designs.count++] = design->name;
 }
 
-static bool has_word(const char *words, const char *word) {
-    size_t length = strlen(word);
-
-    for (const char *at = words; (at = strstr(at, word)) != NULL; at += length)
-        if ((at == words || at[-1] == ' ') && (at[length] == '\0' || at[length] == ' '))
-            return true;
-    return false;
-}
-
 static bool is_played_on(const struct scenario *scenario, const char *design) {
     if (scenario->toy)
         return strcmp(design, designs.names[0]) == 0;
-    return !scenario->designs || has_word(scenario->designs, design);
+    return !scenario->designs || options_list_has(scenario->designs, design);
 }
 
 /* ---------------------------------------------------------------- what has been found */
@@ -171,29 +164,25 @@ static void explore_part(const struct scenario *scenario, const struct request *
     for (; scenario->name; scenario++)
         for (unsigned i = 0; i < designs.count && is_wanted(scenario, request); i++)
             if (is_played_on(scenario, designs.names[i]) &&
-                (!request->design || has_word(request->design, designs.names[i])))
+                (!request->design || options_list_has(request->design, designs.names[i])))
                 explore_one(scenario, designs.names[i], request, totals);
 }
 
 static int explore_all(const struct request *request) {
     struct totals totals = { 0 };
-    struct timespec start, end;
+    double start = seconds_now();
 
-    clock_gettime(CLOCK_MONOTONIC, &start);
     for (unsigned list = 0; list < LISTS; list++)
         if (!request->part || strcmp(request->part, lists[list].part) == 0)
             explore_part(lists[list].scenarios, request, &totals);
-    clock_gettime(CLOCK_MONOTONIC, &end);
     if (totals.plays == 0) {
         fprintf(stderr, "schedule: no such scenario or design: see --list\n");
         return 2;
     }
-    double seconds =
-        (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     printf("%u plays, %" PRIu64 " schedules with up to %u preemptions (%" PRIu64
            " alike left out), %" PRIu64 " by lot from seed %" PRIu64 ", %.1f s, %u failures\n",
            totals.plays, totals.schedules, request->exploration.preemptions, totals.left_out,
-           totals.random, request->exploration.seed, seconds, totals.failures);
+           totals.random, request->exploration.seed, seconds_now() - start, totals.failures);
     if (totals.cut_short)
         printf("%" PRIu64 " plays have more schedules than were tried (--most)\n",
                totals.cut_short);
@@ -251,10 +240,13 @@ static void list_scenarios(void) {
 }
 
 static const char usage[] =
-    "schedule [OPTION]...   tries the races of tests/schedule/ in every order\n"
+    "usage: schedule [OPTION...]\n"
+    "\n"
+    "Tries the races of tests/schedule/ in every order.\n"
+    "\n"
     "  --part=NAME          toys, walks, faults, objects, reclaims, migrations or nodes only\n"
     "  --scenario=NAME      those whose names begin so; --list names all\n"
-    "  --design=NAMES       on these designs only, with spaces between\n"
+    "  --design=A,B,...     on these designs only\n"
     "  --preemptions=N      all schedules with up to N preemptions (2; 0 to 3)\n"
     "  --most=N             no more than N of them for a scenario and design (no limit)\n"
     "  --everything         leave out no schedule that only swaps independent steps\n"
@@ -263,60 +255,39 @@ static const char usage[] =
     "  --replay=TEXT        play a schedule as it was printed; with --print, tell each switch\n"
     "  --verbose            count the schedules of each scenario and design\n";
 
-static bool take_number(const char *argument, const char *name, uint64_t *number) {
-    size_t length = strlen(name);
-    char *end;
-
-    if (strncmp(argument, name, length) != 0)
-        return false;
-    *number = strtoull(argument + length, &end, 10);
-    return argument[length] && *end == '\0';
-}
-
-static bool take_text(const char *argument, const char *name, const char **text) {
-    size_t length = strlen(name);
-
-    if (strncmp(argument, name, length) != 0)
-        return false;
-    *text = argument + length;
-    return true;
-}
-
-static bool take_option(const char *argument, struct request *request) {
+static void take_options(int argc, char **argv, struct request *request) {
     struct exploration *exploration = &request->exploration;
-    uint64_t preemptions;
+    uint64_t preemptions = 2;
+    const struct test_option known[] = {
+        { "--part", .text = &request->part },
+        { "--scenario", .text = &request->scenario },
+        { "--list", .flag = &request->list },
+        { "--design", .text = &request->design },
+        { "--preemptions", .number = &preemptions },
+        { "--most", .number = &exploration->most },
+        { "--everything", .flag = &exploration->everything },
+        { "--random", .number = &exploration->random },
+        { "--seed", .number = &exploration->seed },
+        { "--replay", .text = &request->replay },
+        { "--print", .flag = &request->print },
+        { "--verbose", .flag = &request->verbose },
+    };
 
-    if (take_number(argument, "--preemptions=", &preemptions) && preemptions <= 3) {
-        exploration->preemptions = (unsigned)preemptions;
-        return true;
+    options_take(argc, argv, usage, known, sizeof known / sizeof known[0]);
+    if (preemptions > 3 || !exploration->seed) {
+        fprintf(stderr, "schedule: --preemptions goes from 0 to 3, and --seed begins at 1\n");
+        exit(EXIT_WRONG_USE);
     }
-    if (strcmp(argument, "--everything") == 0)
-        return exploration->everything = true;
-    if (strcmp(argument, "--verbose") == 0)
-        return request->verbose = true;
-    if (strcmp(argument, "--print") == 0)
-        return request->print = true;
-    return take_text(argument, "--part=", &request->part) ||
-           take_text(argument, "--scenario=", &request->scenario) ||
-           take_text(argument, "--design=", &request->design) ||
-           take_text(argument, "--replay=", &request->replay) ||
-           take_number(argument, "--most=", &exploration->most) ||
-           take_number(argument, "--random=", &exploration->random) ||
-           (take_number(argument, "--seed=", &exploration->seed) && exploration->seed);
+    exploration->preemptions = (unsigned)preemptions;
 }
 
 int main(int argc, char **argv) {
-    struct request request = { .exploration = { .preemptions = 2, .random = 100, .seed = 1 } };
+    struct request request = { .exploration = { .random = 100, .seed = 1 } };
 
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--list") == 0) {
-            list_scenarios();
-            return 0;
-        }
-        if (!take_option(argv[i], &request)) {
-            fputs(usage, strcmp(argv[i], "--help") == 0 ? stdout : stderr);
-            return strcmp(argv[i], "--help") == 0 ? 0 : 2;
-        }
+    take_options(argc, argv, &request);
+    if (request.list) {
+        list_scenarios();
+        return 0;
     }
     vm_design_each(note_design, NULL);
     arena_create();

@@ -12,6 +12,8 @@
  */
 #include "world.h"
 
+#include "harness/dice.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -29,14 +31,11 @@
 static struct world world;
 static struct vm_object *objects[3]; /* none, writable, read-only */
 static int files[3] = { -1, -1, -1 };
-static uint64_t random_state;
+static struct dice dice;
 static char call_text[256];
 
 static unsigned below(unsigned n) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 11) % n);
+    return (unsigned)dice_below(&dice, n);
 }
 
 static int from_errno(long result) {
@@ -420,7 +419,7 @@ static void the_kernel_agrees(void **unused) {
 
     begin_world(&world, (struct vm_machine_config){ 0 });
     open_files();
-    random_state = seed;
+    dice.state = seed;
     for (unsigned round = 0; round < rounds; round++) {
         struct verdict v = random_call();
         if (v.ours == VM_OK && v.theirs == VM_EFAULT && strncmp(call_text, "mremap", 6) == 0) {

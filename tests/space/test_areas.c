@@ -4,6 +4,8 @@
  */
 #include "world.h"
 
+#include "harness/dice.h"
+
 static struct world world;
 
 static int begin(void **state) {
@@ -229,13 +231,10 @@ static void sixty_thousand_areas(void **state) {
 }
 
 /* Any sequence of calls keeps the tree in order, and each page what a plain array says it has. */
-static uint64_t random_state = 88172645463325252u;
+static struct dice dice = { 1 };
 
 static unsigned below(unsigned n) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)(random_state % n);
+    return (unsigned)dice_below(&dice, n);
 }
 
 static void random_calls_match_an_array(void **state) {

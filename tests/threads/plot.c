@@ -16,10 +16,7 @@
 #define RW         (VM_PROT_READ | VM_PROT_WRITE)
 
 uint64_t draw(struct worker *worker, uint64_t below) {
-    worker->random ^= worker->random << 13;
-    worker->random ^= worker->random >> 7;
-    worker->random ^= worker->random << 17;
-    return (worker->random >> 11) % below;
+    return dice_below(&worker->dice, below);
 }
 
 static uint64_t address_of(const struct plot *plot, unsigned page) {
@@ -129,7 +126,7 @@ static bool read_word(struct worker *worker, struct plot *plot, unsigned page, u
 
 static void write_word(struct worker *worker, struct plot *plot, unsigned page, unsigned word) {
     struct cell *cell = &plot->cells[page];
-    uint64_t value = worker->random << 8 | worker->thread;
+    uint64_t value = worker->dice.state << 8 | worker->thread;
     int result =
         vm_write(space_of(plot), address_of(plot, page) + word_offset(word), &value, sizeof value);
 

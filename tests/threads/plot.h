@@ -15,6 +15,8 @@
 
 #include "world.h"
 
+#include "harness/dice.h"
+
 struct process {
     struct vm_space *space;
     _Atomic unsigned plots;
@@ -41,7 +43,7 @@ struct plot {
 struct worker {
     struct world *world;
     unsigned thread;
-    uint64_t random;
+    struct dice dice;
     struct plot *plots[PLOTS_MOST + 1];
     unsigned plot_count;
     uint64_t calls, short_of_memory;

@@ -10,27 +10,24 @@
  */
 #include "plot.h"
 
-#include <getopt.h>
+#include "harness/clock.h"
+#include "harness/options.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#define BY_LOT UINT64_MAX
+
 struct options {
-    unsigned seed, threads; /* threads 0: from 2 to 8 by lot */
+    uint64_t seed, threads; /* threads 0: from 2 to 8 by lot */
     double seconds;         /* in all */
     double round;           /* of one machine */
     const char *designs;    /* NULL: all */
-    unsigned fail_every;    /* UINT32_MAX: by lot */
+    uint64_t fail_every;    /* BY_LOT, or 0: none */
     bool quiet;
 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 /* ---------------------------------------------------------------- the threads */
 
@@ -144,17 +141,16 @@ static void *reclaim(void *context) {
 
 static void *look_on(void *context) {
     struct world *world = context;
-    uint64_t frames = 0, random = 88172645463325252u;
+    struct dice dice = { 1 };
+    uint64_t frames = 0;
     struct vm_stats stats;
 
     posix_cpu_set(world->plan.threads + 1);
     while (!atomic_load_explicit(&world->stop, memory_order_relaxed)) {
         vm_stats_read(world->machine, &stats);
         frames = stats.memory.frames_total;
-        for (unsigned n = 0; n < 16; n++) {
-            random = random * 6364136223846793005u + 1442695040888963407u;
-            vm_page_mappings(world->machine, (random >> 33) % frames, NULL, NULL);
-        }
+        for (unsigned n = 0; n < 16; n++)
+            vm_page_mappings(world->machine, dice_below(&dice, frames), NULL, NULL);
         world_pause_point(world);
         usleep(300);
     }
@@ -208,18 +204,18 @@ static struct tally play_round(const struct plan *plan) {
     struct worker workers[THREADS_MOST] = { 0 };
     pthread_t threads[THREADS_MOST], reclaimer, onlooker;
     struct tally tally = { 0 };
-    double end = now() + plan->seconds;
+    double end = seconds_now() + plan->seconds;
 
     posix_cpu_set(plan->threads + 2);
     world_create(&world, plan);
     for (unsigned n = 0; n < plan->threads; n++) {
         workers[n] = (struct worker){ .world = &world, .thread = n };
-        workers[n].random = (plan->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) + n;
+        workers[n].dice = dice_for(plan->seed, n, 1);
         pthread_create(&threads[n], NULL, work, &workers[n]);
     }
     pthread_create(&reclaimer, NULL, reclaim, &world);
     pthread_create(&onlooker, NULL, look_on, &world);
-    while (now() < end) {
+    while (seconds_now() < end) {
         usleep(100000);
         everybody_stops(&world, workers, &tally);
     }
@@ -248,44 +244,35 @@ struct designs {
     const char *wanted;
 };
 
-static bool is_listed(const char *list, const char *name) {
-    size_t length = strlen(name);
-
-    for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
-        if (strncmp(list, name, length) == 0 && (list[length] == ',' || !list[length]))
-            return true;
-    return false;
-}
-
 static void add_design(const struct vm_design_info *design, void *context) {
     struct designs *designs = context;
     if (designs->count < DESIGNS_MOST &&
-        (!designs->wanted || is_listed(designs->wanted, design->name)))
+        (!designs->wanted || options_list_has(designs->wanted, design->name)))
         designs->at[designs->count++] = design;
 }
 
 static struct plan draw_plan(const struct options *options, const struct vm_design_info *design,
                              unsigned seed) {
     static const unsigned percents[] = { 10, 15, 25, 50 };
-    struct worker lot = { .random = (seed + 1) * UINT64_C(0xd1342543de82ef95) };
+    struct dice dice = dice_for(seed, 0, 2);
     struct plan plan = { .design = design->name, .seed = seed, .seconds = options->round };
 
-    draw(&lot, 2);
-    plan.threads = options->threads ? options->threads : 2 + (unsigned)draw(&lot, 7);
-    plan.nodes = 1 + (unsigned)draw(&lot, 2);
-    plan.percent = percents[draw(&lot, 4)];
-    plan.fork_copy = draw(&lot, 3) ? VM_FORK_LAZY : VM_FORK_EAGER;
-    plan.nonlinear = (enum vm_nonlinear)draw(&lot, 4);
+    plan.threads =
+        options->threads ? (unsigned)options->threads : 2 + (unsigned)dice_below(&dice, 7);
+    plan.nodes = 1 + (unsigned)dice_below(&dice, 2);
+    plan.percent = percents[dice_below(&dice, 4)];
+    plan.fork_copy = dice_below(&dice, 3) ? VM_FORK_LAZY : VM_FORK_EAGER;
+    plan.nonlinear = (enum vm_nonlinear)dice_below(&dice, 4);
     if (plan.nonlinear == VM_NONLINEAR_CHAIN && !design->object_chains)
         plan.nonlinear = VM_NONLINEAR_EMULATE;
-    plan.fail_every = options->fail_every;
-    if (options->fail_every == UINT32_MAX)
-        plan.fail_every = draw(&lot, 2) ? 0 : 3 + (unsigned)draw(&lot, 20);
+    plan.fail_every = (unsigned)options->fail_every;
+    if (options->fail_every == BY_LOT)
+        plan.fail_every = dice_below(&dice, 2) ? 0 : 3 + (unsigned)dice_below(&dice, 20);
     return plan;
 }
 
-static const char help[] =
-    "Usage: threads-soak [OPTION]...\n"
+static const char usage[] =
+    "usage: threads-soak [OPTION]...\n"
     "Plays random programs of many processes on several threads, with less memory than\n"
     "they want, and checks that every read sees what was written last.\n"
     "\n"
@@ -299,80 +286,44 @@ static const char help[] =
     "  --help          this text\n"
     "Exit status: 0 nothing lost, 2 usage; a failure aborts, having said what was lost.\n";
 
-static int usage(const char *problem) {
+static int wrong(const char *problem) {
     fprintf(stderr, "threads-soak: %s; see threads-soak --help\n", problem);
-    return 2;
+    return EXIT_WRONG_USE;
 }
 
-static int parse(int count, char **arguments, struct options *options) {
-    static const struct option known[] = {
-        { "seed", required_argument, NULL, 's' },
-        { "threads", required_argument, NULL, 't' },
-        { "seconds", required_argument, NULL, 'S' },
-        { "round", required_argument, NULL, 'r' },
-        { "designs", required_argument, NULL, 'd' },
-        { "fail-every", required_argument, NULL, 'f' },
-        { "quiet", no_argument, NULL, 'q' },
-        { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
+static void take_options(int count, char **arguments, struct options *options) {
+    const struct test_option known[] = {
+        { "--seed", .number = &options->seed },
+        { "--threads", .number = &options->threads },
+        { "--seconds", .seconds = &options->seconds },
+        { "--round", .seconds = &options->round },
+        { "--designs", .text = &options->designs },
+        { "--fail-every", .number = &options->fail_every },
+        { "--quiet", .flag = &options->quiet },
     };
-    int option;
-
-    while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            options->seed = (unsigned)strtoul(optarg, NULL, 0);
-            break;
-        case 't':
-            options->threads = (unsigned)strtoul(optarg, NULL, 0);
-            if (options->threads < 2 || options->threads > THREADS_MOST)
-                return usage("--threads: from 2 to 8");
-            break;
-        case 'S':
-            options->seconds = atof(optarg);
-            break;
-        case 'r':
-            options->round = atof(optarg);
-            break;
-        case 'd':
-            options->designs = optarg;
-            break;
-        case 'f':
-            options->fail_every = (unsigned)strtoul(optarg, NULL, 0);
-            break;
-        case 'q':
-            options->quiet = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return 1;
-        default:
-            return 2;
-        }
-    }
-    return optind < count ? usage("no arguments are expected") : 0;
+    options_take(count, arguments, usage, known, sizeof(known) / sizeof(known[0]));
 }
 
 int main(int count, char **arguments) {
-    struct options options = { .seed = 1, .seconds = 5, .round = 0.5, .fail_every = UINT32_MAX };
+    struct options options = { .seed = 1, .seconds = 5, .round = 0.5, .fail_every = BY_LOT };
     struct designs designs = { .count = 0 };
     struct tally sum[DESIGNS_MOST] = { { 0 } };
     double seconds[DESIGNS_MOST] = { 0 };
-    int status = parse(count, arguments, &options);
 
-    if (status)
-        return status == 1 ? 0 : status;
+    take_options(count, arguments, &options);
+    if (options.threads && (options.threads < 2 || options.threads > THREADS_MOST))
+        return wrong("--threads: from 2 to 8");
     designs.wanted = options.designs;
     vm_design_each(add_design, &designs);
     if (!designs.count)
-        return usage("--designs: no such design");
-    double end = now() + options.seconds;
-    for (unsigned round = 0; round < designs.count || now() < end; round++) {
+        return wrong("--designs: no such design");
+    double end = seconds_now() + options.seconds;
+    for (unsigned round = 0; round < designs.count || seconds_now() < end; round++) {
         unsigned at = round % designs.count;
-        struct plan plan = draw_plan(&options, designs.at[at], options.seed + round);
-        double start = now();
+        struct plan plan = draw_plan(&options, designs.at[at], (unsigned)options.seed + round);
+        double start = seconds_now();
         struct tally tally = play_round(&plan);
-        seconds[at] += now() - start;
+        seconds[at] += seconds_now() - start;
         sum[at].calls += tally.calls;
         sum[at].short_of_memory += tally.short_of_memory;
         sum[at].faults += tally.faults;

@@ -12,6 +12,8 @@
  */
 #include "rmap/rig.h"
 
+#include "harness/dice.h"
+
 #include "vm/object/object.h"
 
 #define AT    UINT64_C(0x3ff80000) /* 128 pages before the end of a table */
@@ -235,10 +237,9 @@ static void end_space(struct vm_space *space) {
         assert_ptr_not_equal(tlb.ways[k].space, space);
 }
 
-static uint64_t dice;
+static struct dice dice;
 static unsigned draw(unsigned below) {
-    dice = dice * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(dice >> 33) % below;
+    return (unsigned)dice_below(&dice, below);
 }
 
 /* ---------------------------------------------------------------- tests */
@@ -312,7 +313,7 @@ static void no_call_leaves_a_stale_translation(void **state) {
     struct vm_object *object;
     struct vm_space *spaces[3];
 
-    dice = 7;
+    dice.state = 7;
     assert_int_equal(vm_object_open(rig->machine, file, 1, &object), VM_OK);
     for (unsigned i = 0; i < 3; i++) {
         spaces[i] = rig_space(rig, i + 1);

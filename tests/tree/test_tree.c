@@ -7,6 +7,8 @@
  */
 #include "vm/tree/tree.h"
 
+#include "harness/dice.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -51,13 +53,10 @@ static void insert(struct vm_tree *tree, struct item *item, vm_tree_summarise *w
     vm_tree_insert(tree, parent, side, &item->node, with);
 }
 
-static uint64_t random_state = 20030815;
+static struct dice dice = { 20030815 };
 
-static uint64_t random_below(uint64_t n) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state % n;
+static uint64_t below(uint64_t n) {
+    return dice_below(&dice, n);
 }
 
 /* Every summary equals the one computed from the nodes below. Returns the subtree's count. */
@@ -105,9 +104,9 @@ static void random_changes(vm_tree_summarise *with) {
         items[i].key = i;
     for (int step = 0; step < 12000; step++) {
         /* Grow for a third of the steps, then hold, then shrink to nothing. */
-        size_t i = random_below(ITEMS);
+        size_t i = below(ITEMS);
         if (step >= 11000 && count) {
-            i = sorted[random_below(count)]->key;
+            i = sorted[below(count)]->key;
         }
         size_t place = 0;
         while (place < count && sorted[place]->key < i)
@@ -119,7 +118,7 @@ static void random_changes(vm_tree_summarise *with) {
             count--;
             memmove(sorted + place, sorted + place + 1, (count - place) * sizeof(*sorted));
         } else if (step < 11000) {
-            items[i].weight = random_below(1000);
+            items[i].weight = below(1000);
             insert(&tree, &items[i], with);
             memmove(sorted + place + 1, sorted + place, (count - place) * sizeof(*sorted));
             sorted[place] = &items[i];
@@ -129,8 +128,8 @@ static void random_changes(vm_tree_summarise *with) {
         }
         inside[i] = !inside[i];
         if (with && count) {
-            struct item *changed = sorted[random_below(count)];
-            changed->weight = random_below(1000);
+            struct item *changed = sorted[below(count)];
+            changed->weight = below(1000);
             vm_tree_update(&changed->node, with);
             assert_int_equal(check_summaries(tree.root), count);
         }
