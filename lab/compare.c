@@ -51,7 +51,8 @@ static enum option parse_rounds(struct compare *compare, const char *text) {
                                                                             : OPTION_WRONG;
 }
 
-static enum option own_option(struct compare *compare, int argc, char **argv, int *at) {
+static enum option own_option(void *context, int argc, char **argv, int *at) {
+    struct compare *compare = context;
     bool missing;
     if (strcmp(argv[*at], "--no-verify") == 0) {
         compare->only_time = true;
@@ -69,19 +70,9 @@ static enum option own_option(struct compare *compare, int argc, char **argv, in
 }
 
 static bool parse(struct compare *compare, int argc, char **argv) {
-    for (int at = 1; at < argc; at++) {
-        enum option option = settings_option(&compare->settings, argc, argv, &at);
-        if (option == OPTION_UNKNOWN)
-            option = own_option(compare, argc, argv, &at);
-        if (option == OPTION_WRONG ||
-            (option == OPTION_UNKNOWN &&
-             !settings_take_trace(&compare->settings, "compare", own_options, argv[at])))
-            return false;
-    }
-    if (!compare->settings.trace) {
-        complain("compare needs a trace or a --workload; `objrmap compare --help` tells more");
+    const struct settings_command command = { "compare", own_options, own_option, compare };
+    if (!settings_parse(&compare->settings, &command, argc, argv))
         return false;
-    }
     if (strcmp(compare->settings.trace, "-") == 0) {
         complain("compare reads the trace several times: put it into a file");
         return false;
@@ -95,34 +86,17 @@ static bool parse(struct compare *compare, int argc, char **argv) {
 
 /* ---------------------------------------------------------------- one replay in a process */
 
-static struct run_request request_for(const struct compare *compare, const char *design,
-                                      bool judge) {
+static struct run_request make_request(const struct compare *compare, const char *design,
+                                       bool judge) {
     const struct settings *settings = &compare->settings;
     bool contents =
         judge ? settings->contents != CONTENTS_NEVER : settings->contents == CONTENTS_ALWAYS;
-    struct run_request request = {
-        .trace = settings->trace,
-        .workload = run_workload_of(settings),
-        .ask = !judge,
-        .ask_at_end = settings->ask,
-        .design = design,
-        .file_index = settings->file_index,
-        .fork_copy = settings->fork_copy,
-        .chain_lock = settings->chain_lock,
-        .nonlinear = settings->nonlinear,
-        .fault_around = settings->fault_around,
-        .cpus = settings->cpus,
-        .nodes = settings->nodes,
-        .swappiness = settings->swappiness,
-        .low_frames = settings->low_bytes >> VM_PAGE_SHIFT,
-        .lock_stats = settings->lock_stats && !judge,
-        .contents = contents ? VM_CONTENTS_KEPT : VM_METADATA_ONLY,
-        .verify = judge,
-        .verify_every = settings->verify_every,
-        .label = design,
-    };
-    run_size(settings, compare->measured ? &compare->peak : NULL, &request.frames,
-             &request.swap_pages);
+    struct run_request request =
+        run_request_for(settings, compare->measured ? &compare->peak : NULL, design);
+    request.contents = contents ? VM_CONTENTS_KEPT : VM_METADATA_ONLY;
+    request.ask = !judge;
+    request.verify = judge;
+    request.lock_stats = settings->lock_stats && !judge;
     return request;
 }
 
@@ -233,7 +207,7 @@ static void release(struct answers *answers) {
 /* All replays. Stops at the first that does not come through; returns the exit code so far. */
 static int replay_all(const struct compare *compare, struct answers *answers) {
     for (unsigned d = 0; d < compare->designs.count && !compare->only_time; d++) {
-        struct run_request request = request_for(compare, compare->designs.name[d], true);
+        struct run_request request = make_request(compare, compare->designs.name[d], true);
         answers->judged[d] = replay_apart(compare, &request);
         if (code_of(answers->judged[d]) != EXIT_OK) {
             complain("%s does not come through", compare->designs.name[d]);
@@ -242,7 +216,7 @@ static int replay_all(const struct compare *compare, struct answers *answers) {
     }
     for (uint64_t r = 0; r < compare->rounds; r++)
         for (unsigned d = 0; d < compare->designs.count; d++) {
-            struct run_request request = request_for(compare, compare->designs.name[d], false);
+            struct run_request request = make_request(compare, compare->designs.name[d], false);
             answers->rounds[d][r] = replay_apart(compare, &request);
             if (code_of(answers->rounds[d][r]) != EXIT_OK) {
                 complain("%s does not come through", compare->designs.name[d]);
@@ -283,7 +257,7 @@ static void report(const struct compare *compare, const struct answers *answers)
     json_t *designs = json_array();
     for (unsigned d = 0; d < compare->designs.count; d++)
         json_array_append_new(designs, merge_design(compare, answers, d));
-    struct run_request request = request_for(compare, compare->designs.name[0], false);
+    struct run_request request = make_request(compare, compare->designs.name[0], false);
     json_t *trace = json_deep_copy(json_object_get(answers->rounds[0][0], "trace"));
     json_t *document =
         report_document(trace, report_machine(&compare->settings, &request), designs);

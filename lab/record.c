@@ -8,6 +8,7 @@
  * statement.
  */
 #include "command.h"
+#include "quote.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -208,13 +209,9 @@ static int run_baseline(struct recording *recording) {
 static void write_opening_notes(struct recording *recording) {
     struct trace_writer *writer = recording->writer;
     char command[1024];
-    size_t used = 0;
-    for (char *const *argument = recording->options->arguments; *argument && used < sizeof(command);
-         argument++)
-        used += (size_t)snprintf(command + used, sizeof(command) - used, "%s%s", used ? " " : "",
-                                 *argument);
     struct utsname system;
-    trace_note(writer, "command", "%s", command);
+    trace_note(writer, "command", "%s",
+               quote_arguments(recording->options->arguments, command, sizeof(command)));
     if (uname(&system) == 0)
         trace_note(writer, "kernel", "%.*s %s", (int)strcspn(system.release, "-"), system.release,
                    system.machine);

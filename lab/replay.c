@@ -32,7 +32,8 @@ struct replay {
     bool watch;
 };
 
-static enum option own_option(struct replay *replay, int argc, char **argv, int *at) {
+static enum option own_option(void *context, int argc, char **argv, int *at) {
+    struct replay *replay = context;
     bool missing;
     if (strcmp(argv[*at], "--watch") == 0) {
         replay->watch = true;
@@ -52,19 +53,9 @@ static enum option own_option(struct replay *replay, int argc, char **argv, int 
 }
 
 static bool parse(struct replay *replay, int argc, char **argv) {
-    for (int at = 1; at < argc; at++) {
-        enum option option = settings_option(&replay->settings, argc, argv, &at);
-        if (option == OPTION_UNKNOWN)
-            option = own_option(replay, argc, argv, &at);
-        if (option == OPTION_WRONG ||
-            (option == OPTION_UNKNOWN &&
-             !settings_take_trace(&replay->settings, "replay", own_options, argv[at])))
-            return false;
-    }
-    if (!replay->settings.trace) {
-        complain("replay needs a trace or a --workload; `objrmap replay --help` tells more");
+    const struct settings_command command = { "replay", own_options, own_option, replay };
+    if (!settings_parse(&replay->settings, &command, argc, argv))
         return false;
-    }
     if (replay->settings.json && replay->dump && strcmp(replay->dump, "-") == 0) {
         complain("--json and --dump - would both write to standard output; give --dump a file");
         return false;
@@ -73,34 +64,16 @@ static bool parse(struct replay *replay, int argc, char **argv) {
            design_takes_nonlinear(replay->design, replay->settings.nonlinear);
 }
 
-static struct run_request request_for(const struct replay *replay, const struct peak *peak) {
+static struct run_request make_request(const struct replay *replay, const struct peak *peak) {
     const struct settings *settings = &replay->settings;
-    struct run_request request = {
-        .trace = settings->trace,
-        .workload = run_workload_of(settings),
-        .ask = true,
-        .ask_at_end = settings->ask,
-        .design = replay->design,
-        .file_index = settings->file_index,
-        .fork_copy = settings->fork_copy,
-        .chain_lock = settings->chain_lock,
-        .nonlinear = settings->nonlinear,
-        .fault_around = settings->fault_around,
-        .cpus = settings->cpus,
-        .nodes = settings->nodes,
-        .swappiness = settings->swappiness,
-        .low_frames = settings->low_bytes >> VM_PAGE_SHIFT,
-        .lock_stats = settings->lock_stats,
-        .verify = settings->verify,
-        .verify_every = settings->verify_every,
-        .dump = replay->dump,
-        .label = replay->design,
-        .watch = replay->watch,
-    };
+    struct run_request request = run_request_for(settings, peak, replay->design);
     bool contents = settings->contents == CONTENTS_ALWAYS ||
                     (settings->contents == CONTENTS_BY_VERIFY && settings->verify);
     request.contents = contents ? VM_CONTENTS_KEPT : VM_METADATA_ONLY;
-    run_size(settings, peak, &request.frames, &request.swap_pages);
+    request.ask = true;
+    request.verify = settings->verify;
+    request.dump = replay->dump;
+    request.watch = replay->watch;
     return request;
 }
 
@@ -124,7 +97,7 @@ static int play(const struct replay *replay) {
     int code;
     if (measured && !run_measure(&replay->settings, &peak, &code))
         return code;
-    struct run_request request = request_for(replay, measured ? &peak : NULL);
+    struct run_request request = make_request(replay, measured ? &peak : NULL);
     struct run_result *result = malloc(sizeof(*result));
     if (!result) {
         complain("no memory");

@@ -403,11 +403,28 @@ bool run_needs_peak(const struct settings *settings) {
 static bool can_be_read_twice(const struct settings *settings) {
     const char *path = settings->trace;
     struct stat status;
-    if (run_workload_of(settings))
+    if (settings->workload.workload)
         return true;
     if (strcmp(path, "-") == 0)
         return false;
     return stat(path, &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
+}
+
+static const struct workload_plan *workload_of(const struct settings *settings) {
+    return settings->workload.workload ? &settings->workload : NULL;
+}
+
+struct run_request run_request_ample(const struct settings *settings) {
+    return (struct run_request){
+        .trace = settings->trace,
+        .workload = workload_of(settings),
+        .file_index = settings->file_index,
+        .fork_copy = settings->fork_copy,
+        .fault_around = settings->fault_around,
+        .frames = AMPLE_FRAMES,
+        .contents = VM_METADATA_ONLY,
+        .cpus = 1,
+    };
 }
 
 bool run_measure(const struct settings *settings, struct peak *peak, int *code) {
@@ -417,17 +434,8 @@ bool run_measure(const struct settings *settings, struct peak *peak, int *code) 
         *code = EXIT_USAGE;
         return false;
     }
-    struct run_request request = {
-        .trace = settings->trace,
-        .workload = run_workload_of(settings),
-        .file_index = settings->file_index,
-        .fork_copy = settings->fork_copy,
-        .fault_around = settings->fault_around,
-        .frames = AMPLE_FRAMES,
-        .contents = VM_METADATA_ONLY,
-        .cpus = 1,
-        .label = "measuring the peak",
-    };
+    struct run_request request = run_request_ample(settings);
+    request.label = "measuring the peak";
     struct run_result *result = malloc(sizeof(*result));
     if (!result)
         return false;
@@ -473,4 +481,28 @@ void run_size(const struct settings *settings, const struct peak *peak, uint64_t
     data = peak ? peak->data_pages : *frames;
     *swap_pages = settings->swap_given ? settings->swap_bytes >> VM_PAGE_SHIFT
                                        : data * DEFAULT_SWAP_FACTOR + LEAST_SWAP_PAGES;
+}
+
+struct run_request run_request_for(const struct settings *settings, const struct peak *peak,
+                                   const char *design) {
+    struct run_request request = {
+        .trace = settings->trace,
+        .workload = workload_of(settings),
+        .ask_at_end = settings->ask,
+        .design = design,
+        .file_index = settings->file_index,
+        .fork_copy = settings->fork_copy,
+        .chain_lock = settings->chain_lock,
+        .nonlinear = settings->nonlinear,
+        .fault_around = settings->fault_around,
+        .cpus = settings->cpus,
+        .nodes = settings->nodes,
+        .swappiness = settings->swappiness,
+        .low_frames = settings->low_bytes >> VM_PAGE_SHIFT,
+        .lock_stats = settings->lock_stats,
+        .verify_every = settings->verify_every,
+        .label = design,
+    };
+    run_size(settings, peak, &request.frames, &request.swap_pages);
+    return request;
 }

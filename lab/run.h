@@ -11,11 +11,6 @@
 
 #include <objrmap/stats.h>
 
-/* The settings' workload, or NULL: they name a trace. */
-static inline const struct workload_plan *run_workload_of(const struct settings *settings) {
-    return settings->workload.workload ? &settings->workload : NULL;
-}
-
 /* What the trace needs with memory in plenty. */
 struct peak {
     uint64_t pages;       /* most frames in use at once */
@@ -107,6 +102,13 @@ bool run_measure(const struct settings *settings, struct peak *peak, int *code);
 /* Memory and swap for these settings: see settings_help. `peak` is NULL when it was not measured. */
 void run_size(const struct settings *settings, const struct peak *peak, uint64_t *frames,
               uint64_t *swap_pages);
+
+/* Memory in plenty, whatever the settings say of it, on one CPU, without contents. */
+struct run_request run_request_ample(const struct settings *settings);
+
+/* The machine that the settings ask for; contents, what is checked and told are the caller's. */
+struct run_request run_request_for(const struct settings *settings, const struct peak *peak,
+                                   const char *design);
 
 /* Whether sizes depend on the peak. */
 bool run_needs_peak(const struct settings *settings);

@@ -376,16 +376,33 @@ void complain_option(const char *typed, const char *command, const char *const *
         complain("%s has no option %s; `objrmap %s --help` lists them", command, typed, command);
 }
 
-bool settings_take_trace(struct settings *settings, const char *command,
-                         const char *const *own_options, const char *argument) {
+/* What is no option is the command's one trace. */
+static bool take_trace(struct settings *settings, const struct settings_command *command,
+                       const char *argument) {
     if (argument[0] == '-' && argument[1]) {
-        complain_option(argument, command, own_options);
+        complain_option(argument, command->name, command->own_options);
         return false;
     }
     if (settings->trace) {
-        complain("%s takes one trace, not %s and %s", command, settings->trace, argument);
+        complain("%s takes one trace, not %s and %s", command->name, settings->trace, argument);
         return false;
     }
     settings->trace = argument;
     return true;
+}
+
+bool settings_parse(struct settings *settings, const struct settings_command *command, int argc,
+                    char **argv) {
+    for (int at = 1; at < argc; at++) {
+        enum option option = settings_option(settings, argc, argv, &at);
+        if (option == OPTION_UNKNOWN)
+            option = command->own_option(command->context, argc, argv, &at);
+        if (option == OPTION_WRONG ||
+            (option == OPTION_UNKNOWN && !take_trace(settings, command, argv[at])))
+            return false;
+    }
+    if (!settings->trace)
+        complain("%s needs a trace or a --workload; `objrmap %s --help` tells more", command->name,
+                 command->name);
+    return settings->trace;
 }

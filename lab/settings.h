@@ -67,8 +67,16 @@ bool option_number(const char *name, const char *text, uint64_t least, uint64_t 
 /* Complains about an argument that is no option, naming the nearest one. */
 void complain_option(const char *typed, const char *command, const char *const *own_options);
 
-/* Takes what is no option as the command's one trace; false after a complaint. */
-bool settings_take_trace(struct settings *settings, const char *command,
-                         const char *const *own_options, const char *argument);
+/* A command that takes these options, some of its own, and one trace. */
+struct settings_command {
+    const char *name;
+    const char *const *own_options; /* ended by NULL */
+    enum option (*own_option)(void *context, int argc, char **argv, int *at);
+    void *context;
+};
+
+/* Takes all arguments; false after a complaint, for want of a trace, too. */
+bool settings_parse(struct settings *settings, const struct settings_command *command, int argc,
+                    char **argv);
 
 #endif

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 /* 256 GiB: descriptors are made as frames are used. */
-#define AMPLE_FRAMES (UINT64_C(1) << 26)
 
 enum { WHAT_WIDTH = 52, VALUE_WIDTH = 16, LINE_WIDTH = 96 };
 
@@ -29,18 +28,9 @@ static bool prepare(const struct setup *setup, struct settings *settings,
     settings->file_index = setup->file_index;
     settings->fork_copy = setup->fork_copy;
     settings->fault_around = setup->fault_around;
-    *request = (struct run_request){
-        .cpus = 1,
-        .trace = settings->trace,
-        .workload = run_workload_of(settings),
-        .file_index = setup->file_index,
-        .fork_copy = setup->fork_copy,
-        .fault_around = setup->fault_around,
-        .frames = AMPLE_FRAMES,
-        .swap_pages = AMPLE_FRAMES,
-        .contents = VM_METADATA_ONLY,
-        .ask = true,
-    };
+    *request = run_request_ample(settings);
+    request->swap_pages = request->frames;
+    request->ask = true;
     return true;
 }
 

@@ -82,46 +82,39 @@ static void write_merge_hostile(struct trace_writer *writer, const struct worklo
         ask(writer, PARENT, HERE + i * 5 * PAGE, 3);
 }
 
-#define NUMBER(name, text, initial, least, most)                                                   \
-    {                                                                                              \
-        name, text, (initial), (least), (most), {                                                  \
-            NULL                                                                                   \
-        }                                                                                          \
-    }
-
 const struct workload area_workloads[] = {
     { "mremap-pingpong",
       "a process moves its memory to and fro",
       "Each move rewrites what names an entry or an address, page by page; areas just move.",
-      { NUMBER("moves", "calls of mremap", 10000, 1, 100000000),
-        NUMBER("pages", "that move", 64, 1, 1 << 20) },
+      { WORKLOAD_NUMBER("moves", "calls of mremap", 10000, 1, 100000000),
+        WORKLOAD_NUMBER("pages", "that move", 64, 1, 1 << 20) },
       write_pingpong,
       NULL },
     { "mremap-after-fork",
       "a parent moves memory that its children share",
       "The same page now lies at two addresses. anonmm has room for one, and copies the pages.",
-      { NUMBER("children", "that share the pages", 100, 1, 100000),
-        NUMBER("pages", "that move", 256, 1, 1 << 20) },
+      { WORKLOAD_NUMBER("children", "that share the pages", 100, 1, 100000),
+        WORKLOAD_NUMBER("pages", "that move", 256, 1, 1 << 20) },
       write_after_fork,
       NULL },
     { "checkerboard",
       "every second page of memory that children share is moved away",
       "Two areas a page, and the pages still shared.",
-      { NUMBER("children", "that share the pages", 20, 1, 10000),
-        NUMBER("pages", "of the area", 1024, 2, 60000) },
+      { WORKLOAD_NUMBER("children", "that share the pages", 20, 1, 10000),
+        WORKLOAD_NUMBER("pages", "of the area", 1024, 2, 60000) },
       write_checkerboard,
       NULL },
     { "mprotect-checkerboard",
       "every second page becomes read-only, then the process forks",
       "One area has become thousands: who looks at them all to find one page?",
-      { NUMBER("children", "that inherit all areas", 10, 1, 10000),
-        NUMBER("pages", "and at last areas", 4000, 2, 60000) },
+      { WORKLOAD_NUMBER("children", "that inherit all areas", 10, 1, 10000),
+        WORKLOAD_NUMBER("pages", "and at last areas", 4000, 2, 60000) },
       write_mprotect_checkerboard,
       NULL },
     { "merge-hostile",
       "neighbours are written first, the page between them afterwards",
       "How many areas are left depends on which neighbours a design lets grow together.",
-      { NUMBER("places", "of three pages each", 2000, 1, 20000) },
+      { WORKLOAD_NUMBER("places", "of three pages each", 2000, 1, 20000) },
       write_merge_hostile,
       NULL },
     { NULL, NULL, NULL, { { NULL, NULL, 0, 0, 0, { NULL } } }, NULL, NULL },

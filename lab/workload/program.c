@@ -254,36 +254,28 @@ static void write_kernbench(struct trace_writer *writer, const struct workload_p
     }
 }
 
-#define NUMBER(name, text, initial, least, most)                                                   \
-    {                                                                                              \
-        name, text, (initial), (least), (most), {                                                  \
-            NULL                                                                                   \
-        }                                                                                          \
-    }
-#define SEED NUMBER("seed", "of what is left to chance", 1, 1, UINT32_MAX)
-
 const struct workload program_workloads[] = {
     { "exec-storm",
       "a shell starts dynamically linked programs, of which many are alive",
       "Each exec puts nine areas into the indexes of two files, and each exit takes them out.",
-      { NUMBER("programs", "in all", 500, 1, 1000000), NUMBER("alive", "at a time", 100, 1, 100000),
-        SEED },
+      { WORKLOAD_NUMBER("programs", "in all", 500, 1, 1000000),
+        WORKLOAD_NUMBER("alive", "at a time", 100, 1, 100000), WORKLOAD_SEED },
       write_exec_storm,
       NULL },
     { "sdet",
       "users at terminals run scripts of short commands",
       "Fork, exec and exit of small programs, which share their text: per-mapping costs dominate.",
-      { NUMBER("scripts", "of 12 commands each", 100, 1, 1000000),
-        NUMBER("users", "at a time", 16, 1, 10000), SEED },
+      { WORKLOAD_NUMBER("scripts", "of 12 commands each", 100, 1, 1000000),
+        WORKLOAD_NUMBER("users", "at a time", 16, 1, 10000), WORKLOAD_SEED },
       write_sdet,
       NULL },
     { "kernbench",
       "make runs compilers, several at a time",
       "Few forks, many faults on text that all compilers share and on heaps that none does.",
-      { NUMBER("files", "to compile", 100, 1, 1000000),
-        NUMBER("jobs", "at a time", 8, 1, 10000),
+      { WORKLOAD_NUMBER("files", "to compile", 100, 1, 1000000),
+        WORKLOAD_NUMBER("jobs", "at a time", 8, 1, 10000),
         { "spawn", "how a program starts another", 0, 0, 1, { "vfork", "fork" } },
-        SEED },
+        WORKLOAD_SEED },
       write_kernbench,
       NULL },
     { NULL, NULL, NULL, { { NULL, NULL, 0, 0, 0, { NULL } } }, NULL, NULL },

@@ -35,6 +35,16 @@ struct workload_parameter {
     const char *choices[4]; /* words instead of a number: the value is an index; NULL: a number */
 };
 
+/* A parameter that is a number, in the families' tables; and the one of all that leave something to
+ * chance. */
+#define WORKLOAD_NUMBER(name, text, initial, least, most)                                          \
+    {                                                                                              \
+        name, text, (initial), (least), (most), {                                                  \
+            NULL                                                                                   \
+        }                                                                                          \
+    }
+#define WORKLOAD_SEED WORKLOAD_NUMBER("seed", "of what is left to chance", 1, 1, UINT32_MAX)
+
 struct workload_plan;
 
 struct workload {

@@ -10,6 +10,7 @@ DIRECTORY is where the test programs were built. Exit code 77 where this machine
 import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -104,6 +105,9 @@ def exec_forms(case):
     case.check("--compared", "5")
     case.record("setarch", "-R", case.program("life"), "brk", "stack")
     case.check("--compared", "7")
+    command = ["sh", "-c", "test \"$1\" = \"it's $2\"", "$0", "it's  one", " one"]
+    case.record(*command)
+    case.expect(shlex.split(case.notes()["command"]) == command, f"noted: {case.notes()['command']}")
     return 0
 
 
