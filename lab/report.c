@@ -126,7 +126,9 @@ static json_t *reclaim(const struct vm_stats *stats) {
     set_count(reclaim, "activated", stats->reclaim.activated);
     set_count(reclaim, "unmapped", stats->reclaim.unmapped);
     set_count(reclaim, "swapped_out", stats->reclaim.swapped_out);
+    set_count(reclaim, "swap_writes", stats->reclaim.swap_writes);
     set_count(reclaim, "written", stats->reclaim.written);
+    set_count(reclaim, "file_writes", stats->reclaim.file_writes);
     set_count(reclaim, "swapped_in", stats->reclaim.swapped_in);
     set_count(reclaim, "read_ahead", stats->reclaim.read_ahead);
     set_count(reclaim, "read_ahead_hits", stats->reclaim.read_ahead_hits);

@@ -101,6 +101,13 @@ struct vm_backing {
     int64_t (*size)(struct vm_backing *backing);
     /* The object is gone, and nothing will use the backing again. NULL if nobody cares. */
     void (*close)(struct vm_backing *backing);
+    /*
+     * Writes `count` consecutive pages in one go: data[i] is the memory of page + i; `data` itself is
+     * NULL on a metadata-only machine. Where that fails each page is then written alone, so that one
+     * that cannot be written does not hold up the others. NULL: pages are written one by one.
+     */
+    int (*write_run)(struct vm_backing *backing, uint64_t page, unsigned count,
+                     const void *const *data);
 };
 
 #ifdef __cplusplus

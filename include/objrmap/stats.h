@@ -44,6 +44,7 @@ struct vm_stats {
         uint64_t node;        /* runs of vm_reclaim_node() */
         uint64_t lru_batches; /* times that a CPU's batch of pages went to the LRU lists */
         uint64_t runs, scanned, activated, unmapped, swapped_out, written, swapped_in, freed, ns;
+        uint64_t swap_writes, file_writes; /* by so many writes, of one or more pages each */
         uint64_t read_ahead,
             read_ahead_hits; /* of those swapped in: for who might want them; and did */
         uint64_t swept;      /* entries looked at one after the other, for want of a reverse map */

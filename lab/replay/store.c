@@ -73,6 +73,13 @@ static int store_write(struct vm_backing *backing, uint64_t page, const void *da
     return 0;
 }
 
+static int store_write_run(struct vm_backing *backing, uint64_t page, unsigned count,
+                           const void *const *data) {
+    for (unsigned i = 0; data && i < count; i++)
+        store_write(backing, page + i, data[i]);
+    return 0;
+}
+
 static int64_t store_size(struct vm_backing *backing) {
     const struct store *store = (const struct store *)backing;
     return (int64_t)(store->pages << VM_PAGE_SHIFT);
@@ -95,7 +102,11 @@ static void store_close(struct vm_backing *backing) {
 
 static struct store *new_store(enum store_kind kind) {
     struct store *store = new_array(1, sizeof(*store));
-    store->backing = (struct vm_backing){ store_read, store_write, store_size, store_close };
+    store->backing = (struct vm_backing){ .read = store_read,
+                                          .write = store_write,
+                                          .size = store_size,
+                                          .close = store_close,
+                                          .write_run = store_write_run };
     store->kind = kind;
     pthread_mutex_init(&store->lock, NULL);
     return store;

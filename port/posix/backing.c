@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { PAGE = VM_PAGE_SIZE };
@@ -87,6 +89,53 @@ static int file_write(struct vm_backing *backing, uint64_t page, const void *dat
     return 0;
 }
 
+/* Leaves out so many bytes. Returns how many pieces are left; *pieces becomes the first of them. */
+static int skip(struct iovec **pieces, int count, size_t bytes) {
+    for (; count > 0 && bytes >= (*pieces)->iov_len; ++*pieces, count--)
+        bytes -= (*pieces)->iov_len;
+    if (count > 0) {
+        (*pieces)->iov_base = (char *)(*pieces)->iov_base + bytes;
+        (*pieces)->iov_len -= bytes;
+    }
+    return count;
+}
+
+static int write_pieces(int descriptor, struct iovec *pieces, int count, off_t start) {
+    while (count > 0) {
+        ssize_t put = pwritev(descriptor, pieces, count, start);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return put < 0 ? -errno : -EIO;
+        start += put;
+        count = skip(&pieces, count, (size_t)put);
+    }
+    return 0;
+}
+
+static int file_write_run(struct vm_backing *backing, uint64_t page, unsigned count,
+                          const void *const *data) {
+    enum { PIECES = 64 };
+    struct iovec pieces[PIECES];
+    int64_t size = file_size(backing);
+    if (!data || size < 0)
+        return data ? (int)size : 0;
+    for (unsigned done = 0, n; done < count; done += n) {
+        int used = 0;
+        for (n = 0; n < PIECES && done + n < count; n++) {
+            size_t bytes = page_bytes_within(page + done + n, (uint64_t)size);
+            pieces[n] =
+                (struct iovec){ .iov_base = (void *)(uintptr_t)data[done + n], .iov_len = bytes };
+            used += bytes > 0;
+        }
+        int error = write_pieces(file_of(backing)->descriptor, pieces, used,
+                                 (off_t)((page + done) << VM_PAGE_SHIFT));
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
 static void file_close(struct vm_backing *backing) {
     close(file_of(backing)->descriptor);
     free(file_of(backing));
@@ -102,6 +151,7 @@ struct vm_backing *posix_file_adopt(int descriptor, enum posix_access access) {
             .write = access == POSIX_READ_WRITE ? file_write : NULL,
             .size = file_size,
             .close = file_close,
+            .write_run = access == POSIX_READ_WRITE ? file_write_run : NULL,
         },
         .descriptor = descriptor,
     };
@@ -164,14 +214,21 @@ static int memory_read(struct vm_backing *backing, uint64_t page, void *data) {
     return bytes ? 0 : -EIO;
 }
 
-static int memory_write(struct vm_backing *backing, uint64_t page, const void *data) {
+static int memory_write_run(struct vm_backing *backing, uint64_t page, unsigned count,
+                            const void *const *data) {
     struct memory *memory = memory_of(backing);
     pthread_rwlock_rdlock(&memory->lock);
-    size_t bytes = page_bytes_within(page, memory->size);
-    if (data && bytes)
-        memcpy(memory->pages + (page << VM_PAGE_SHIFT), data, bytes);
+    bool within = page_bytes_within(page + count - 1, memory->size) > 0;
+    for (unsigned i = 0; data && within && i < count; i++)
+        memcpy(memory->pages + ((page + i) << VM_PAGE_SHIFT), data[i],
+               page_bytes_within(page + i, memory->size));
     pthread_rwlock_unlock(&memory->lock);
-    return bytes ? 0 : -EIO;
+    return within ? 0 : -EIO;
+}
+
+static int memory_write(struct vm_backing *backing, uint64_t page, const void *data) {
+    const void *const pages[] = { data };
+    return memory_write_run(backing, page, 1, data ? pages : NULL);
 }
 
 static int64_t memory_size(struct vm_backing *backing) {
@@ -210,6 +267,7 @@ struct vm_backing *posix_memory_open(uint64_t bytes) {
             .write = memory_write,
             .size = memory_size,
             .close = memory_close,
+            .write_run = memory_write_run,
         },
         .pages = pages,
         .size = bytes,

@@ -115,6 +115,13 @@ static int backing_write(struct vm_backing *backing, uint64_t page, const void *
     return fails(&failing->write) ? -EIO : failing->inner->write(failing->inner, page, data);
 }
 
+static int backing_write_run(struct vm_backing *backing, uint64_t page, unsigned count,
+                             const void *const *data) {
+    struct failing_backing *failing = failing_backing_of(backing);
+    return fails(&failing->write) ? -EIO
+                                  : failing->inner->write_run(failing->inner, page, count, data);
+}
+
 static int64_t backing_size(struct vm_backing *backing) {
     struct vm_backing *inner = failing_backing_of(backing)->inner;
     return inner->size(inner);
@@ -132,6 +139,7 @@ void failing_backing_init(struct failing_backing *failing, struct vm_backing *in
             .write = inner->write ? backing_write : NULL,
             .size = backing_size,
             .close = inner->close ? backing_close : NULL,
+            .write_run = inner->write_run ? backing_write_run : NULL,
         },
         .inner = inner,
     };

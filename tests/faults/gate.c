@@ -196,6 +196,15 @@ static int write_page(struct vm_backing *backing, uint64_t page, const void *dat
     return device->inner.write(backing, page, data);
 }
 
+static int write_run(struct vm_backing *backing, uint64_t page, unsigned count,
+                     const void *const *data) {
+    struct gate_device *device = device_of(backing);
+    bool failed = fails(device->write);
+    for (unsigned i = 0; i < count; i++)
+        (failed ? lose : have)(device, page + i);
+    return failed ? -1 : device->inner.write_run(backing, page, count, data);
+}
+
 static void close_device(struct vm_backing *backing) {
     struct gate_device *device = device_of(backing);
     if (gate.closing && device->write == GATE_FILE_WRITE)
@@ -220,6 +229,7 @@ static struct gate_device *add_device(struct vm_backing *backing, enum gate_kind
     };
     backing->read = read_page;
     backing->write = write_page;
+    backing->write_run = write_run;
     backing->close = close_device;
     return device;
 }

@@ -109,7 +109,7 @@ static void dirty(struct rig *rig, struct vm_object *object, uint64_t index, int
 
 static int evict(struct rig *rig, struct vm_object *object, uint64_t index) {
     struct vm_page *page = page_at(object, index);
-    int error = vm_object_page_swap_out(object, page);
+    int error = rig_swap_out(rig, page);
     rig_unlock_and_put(rig, page);
     return error;
 }
@@ -339,10 +339,10 @@ static void dirty_pages_are_written(void **state) {
     struct vm_object *object = open_file(rig, &file);
 
     struct vm_page *page = page_at(object, WHOLE_PAGES);
-    assert_int_equal(vm_object_page_write(object, page), VM_OK); /* clean: nothing to do */
-    rig_fill(rig, page, 'x');                                    /* behind the end, too */
+    assert_int_equal(vm_object_pages_write(object, &page, 1), VM_OK); /* clean: nothing to do */
+    rig_fill(rig, page, 'x');                                         /* behind the end, too */
     vm_page_set(rig->machine, page, VM_PAGE_DIRTY);
-    assert_int_equal(vm_object_page_write(object, page), VM_OK);
+    assert_int_equal(vm_object_pages_write(object, &page, 1), VM_OK);
     assert_false(vm_page_is(page, VM_PAGE_DIRTY));
     assert_true(rig_page_is(rig, page, HALF, VM_PAGE_SIZE, 0));
     rig_unlock_and_put(rig, page);
@@ -369,7 +369,7 @@ static void a_failed_write_is_remembered(void **state) {
     dirty(rig, object, 2, 'y');
     failing_plan_set(&file.failing.write, FAIL_FROM_THERE_ON, 0);
     struct vm_page *page = page_at(object, 2);
-    assert_int_equal(vm_object_page_write(object, page), VM_EIO);
+    assert_int_equal(vm_object_pages_write(object, &page, 1), VM_EIO);
     assert_true(vm_page_is(page, VM_PAGE_DIRTY));
     assert_int_equal(object->write_failed, 1);
     assert_int_equal(rig->machine->cpus[0].counts.reclaim.written, 0);
@@ -642,7 +642,7 @@ static void a_metadata_only_machine_pretends(void **state) {
 
     struct vm_page *page = page_at(object, 3);
     vm_page_set(rig->machine, page, VM_PAGE_DIRTY);
-    assert_int_equal(vm_object_page_write(object, page), VM_OK);
+    assert_int_equal(vm_object_pages_write(object, &page, 1), VM_OK);
     rig_unlock_and_put(rig, page);
     assert_int_equal(vm_object_peek(object, 3 * 4096, data, 8), VM_OK);
     assert_memory_equal(data, "\0\0\0\0\0\0\0\0", 8);

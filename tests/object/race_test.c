@@ -112,7 +112,7 @@ static void evict_some(struct rig *rig) {
         bool out = false;
         if (vm_page_trylock(machine, pages[i])) {
             out = pages[i]->object && vm_page_counts(pages[i]) == 2 * VM_ONE_REFERENCE &&
-                  vm_object_page_swap_out(pages[i]->object, pages[i]) == VM_OK;
+                  rig_swap_out(rig, pages[i]) == VM_OK;
             vm_page_unlock(machine, pages[i]);
         }
         if (!out)
@@ -224,7 +224,7 @@ static void swap_out_all(struct rig *rig, struct slots *slots) {
         assert_int_equal(vm_swap_cache_add(machine, page), VM_OK);
         slots->number[i] = page->swap;
         vm_swap_duplicate(machine, page->swap, CPUS);
-        assert_int_equal(vm_swap_write(machine, page), VM_OK);
+        assert_int_equal(vm_swap_write(machine, &page, 1), VM_OK);
         vm_swap_cache_remove(machine, page);
         rig_unlock_and_put(rig, page);
     }

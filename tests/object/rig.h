@@ -121,6 +121,26 @@ static inline void rig_unlock_and_put(struct rig *rig, struct vm_page *page) {
     vm_page_put(rig->machine, page);
 }
 
+/* What reclaim does with an unmapped page of shared memory. => locked, held */
+static inline int rig_swap_out(struct rig *rig, struct vm_page *page) {
+    struct vm_machine *machine = rig->machine;
+    int error = VM_OK;
+
+    if (!vm_page_is(page, VM_PAGE_DIRTY)) {
+        vm_object_page_remove(page->object, page);
+        return VM_OK;
+    }
+    error = vm_swap_cache_add(machine, page);
+    if (error)
+        return error;
+    error = vm_swap_write(machine, &page, 1);
+    if (error)
+        vm_swap_cache_remove(machine, page);
+    else
+        vm_object_page_leave_slot(page->object, page);
+    return error;
+}
+
 static inline void rig_fill(struct rig *rig, struct vm_page *page, int byte) {
     memset(vm_frame_map(rig->machine, page), byte, VM_PAGE_SIZE);
 }

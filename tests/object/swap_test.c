@@ -32,7 +32,7 @@ static uint32_t swapped_out(struct rig *rig, int byte, uint32_t names) {
     uint32_t slot = page->swap;
     if (names)
         vm_swap_duplicate(rig->machine, slot, names);
-    assert_int_equal(vm_swap_write(rig->machine, page), VM_OK);
+    assert_int_equal(vm_swap_write(rig->machine, &page, 1), VM_OK);
     vm_swap_cache_remove(rig->machine, page);
     rig_unlock_and_put(rig, page);
     return slot;
@@ -189,10 +189,10 @@ static void a_failed_write_leaves_the_page_dirty(void **state) {
     assert_int_equal(vm_swap_cache_add(machine, page), VM_OK);
     assert_true(vm_page_is(page, VM_PAGE_DIRTY));
     failing_plan_set(&rig->swap.write, FAIL_ONCE, 0);
-    assert_int_equal(vm_swap_write(machine, page), VM_EIO);
+    assert_int_equal(vm_swap_write(machine, &page, 1), VM_EIO);
     assert_true(vm_page_is(page, VM_PAGE_DIRTY));
     assert_int_equal(machine->cpus[0].counts.reclaim.swapped_out, 0);
-    assert_int_equal(vm_swap_write(machine, page), VM_OK);
+    assert_int_equal(vm_swap_write(machine, &page, 1), VM_OK);
     assert_false(vm_page_is(page, VM_PAGE_DIRTY));
     vm_swap_cache_remove(machine, page);
     assert_int_equal(vm_swap_used(machine), 0);

@@ -98,6 +98,52 @@ static void a_file_that_cannot_be_opened_or_read_says_so(void **state) {
     directory->close(directory);
 }
 
+/* Pages lie anywhere in memory; those of the file are neighbours, the last one cut to its size. */
+static void expect_runs_are_written(struct vm_backing *backing, unsigned pages) {
+    enum { MOST = 200 };
+    static unsigned char contents[MOST][PAGE];
+    unsigned char back[PAGE];
+    const void *data[MOST] = { NULL };
+
+    for (unsigned i = 0; i < pages; i++) {
+        data[i] = contents[(i * 7) % pages]; /* 7 does not divide them */
+        memset(contents[(i * 7) % pages], 1 + (int)i, PAGE);
+    }
+    assert_int_equal(backing->write_run(backing, 1, pages, data), 0);
+    assert_int_equal(backing->write_run(backing, 1, pages, NULL), 0); /* pretended */
+    assert_int_equal(backing->read(backing, 0, back), 0);
+    assert_true(all(back, 0, PAGE, 0));
+    for (unsigned i = 0; i < pages; i++) {
+        assert_int_equal(backing->read(backing, 1 + i, back), 0);
+        assert_true(all(back, 0, 100, (unsigned char)(1 + i)));
+        assert_true(all(back, 100, PAGE, i + 1 < pages ? (unsigned char)(1 + i) : 0));
+    }
+}
+
+static void neighbours_are_written_at_once(void **state) {
+    (void)state;
+    char name[] = "/tmp/objrmap-backing-XXXXXX";
+    int descriptor = mkstemp(name);
+    assert_true(descriptor >= 0);
+    unlink(name);
+    assert_int_equal(ftruncate(descriptor, 150 * PAGE + 100), 0);
+    struct vm_backing *file = posix_file_adopt(descriptor, POSIX_READ_WRITE);
+    expect_runs_are_written(file, 150); /* more than one call of the system takes */
+    assert_int_equal(file->size(file), 150 * PAGE + 100);
+    file->close(file);
+
+    struct vm_backing *memory = posix_memory_open(9 * PAGE + 100);
+    const void *data[2] = { memory, memory };
+    expect_runs_are_written(memory, 9);
+    assert_int_equal(memory->write_run(memory, 9, 2, data),
+                     -EIO); /* the second is beyond the end */
+    memory->close(memory);
+
+    struct vm_backing *read_only = posix_file_adopt(file_of_x(PAGE), POSIX_READ_ONLY);
+    assert_null(read_only->write_run);
+    read_only->close(read_only);
+}
+
 static void a_write_that_fails_is_an_error(void **state) {
     (void)state;
     /* A descriptor that does not allow writing fails like a broken device. */
@@ -110,7 +156,9 @@ static void a_write_that_fails_is_an_error(void **state) {
     close(descriptor);
     unsigned char data[PAGE] = { 0 };
     struct vm_backing *file = posix_file_adopt(read_only, POSIX_READ_WRITE);
+    const void *const run[] = { data, data };
     assert_int_equal(file->write(file, 0, data), -EBADF);
+    assert_int_equal(file->write_run(file, 0, 2, run), -EBADF);
     file->close(file);
 }
 
@@ -196,6 +244,7 @@ int main(void) {
         cmocka_unit_test(a_short_last_page_has_zeroes_behind_it),
         cmocka_unit_test(writing_never_changes_the_size),
         cmocka_unit_test(a_file_that_cannot_be_opened_or_read_says_so),
+        cmocka_unit_test(neighbours_are_written_at_once),
         cmocka_unit_test(a_write_that_fails_is_an_error),
         cmocka_unit_test(pretended_transfers_touch_nothing),
         cmocka_unit_test(memory_is_sparse_and_starts_as_zeroes),

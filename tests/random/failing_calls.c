@@ -45,6 +45,11 @@ static int write_page(struct vm_backing *backing, uint64_t page, const void *dat
     return nth_fails(&now.write) ? -1 : now.store.write(backing, page, data);
 }
 
+static int write_run(struct vm_backing *backing, uint64_t page, unsigned count,
+                     const void *const *data) {
+    return nth_fails(&now.write) ? -1 : now.store.write_run(backing, page, count, data);
+}
+
 void failing_calls_in_store(struct store *store) {
     struct vm_backing *backing = store_backing(store);
     if (backing->read == read_page)
@@ -52,6 +57,7 @@ void failing_calls_in_store(struct store *store) {
     now.store = *backing;
     backing->read = read_page;
     backing->write = write_page;
+    backing->write_run = write_run;
 }
 
 void failing_calls_begin(const struct failures *failures, struct player *player) {

@@ -38,12 +38,24 @@ static int device_write(struct vm_backing *backing, uint64_t page, const void *d
     return 0;
 }
 
+static int device_write_run(struct vm_backing *backing, uint64_t page, unsigned count,
+                            const void *const *data) {
+    int result = 0;
+
+    for (unsigned i = 0; i < count && result == 0; i++)
+        result = device_write(backing, page + i, data[i]);
+    return result;
+}
+
 static int64_t device_size(struct vm_backing *backing) {
     return (int64_t)(((struct device *)backing)->pages * PAGE);
 }
 
 static void device_open(struct device *device, uint64_t pages) {
-    device->backing = (struct vm_backing){ device_read, device_write, device_size, NULL };
+    device->backing = (struct vm_backing){ .read = device_read,
+                                           .write = device_write,
+                                           .size = device_size,
+                                           .write_run = device_write_run };
     device->pages = pages;
 }
 

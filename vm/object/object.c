@@ -23,6 +23,7 @@
 
 #include "vm/frame/cache.h"
 #include "vm/memory.h"
+#include "vm/object/transfer.h"
 #include "vm/space/area.h"
 
 #define SIZE_MAX_BYTES ((uint64_t)INT64_MAX)
@@ -92,13 +93,22 @@ int vm_object_create_shm(struct vm_machine *machine, uint64_t bytes, uint64_t id
     return create(machine, VM_OBJECT_SHM, NULL, bytes, id, object);
 }
 
-/* Writing back is all that can be done for a page when nobody is left to be told of a failure. */
-static void drop_page(struct vm_page *page, void *context) {
-    struct vm_object *object = context;
+/* Writing back is all that can be done for pages when nobody is left to be told of a failure. */
+static void drop_pages(struct vm_object *object) {
+    struct vm_machine *machine = object->machine;
+    struct vm_page *pages[VM_WRITE_PAGES];
+    unsigned n;
 
-    if (object->kind == VM_OBJECT_FILE)
-        (void)vm_object_page_write(object, page);
-    vm_object_page_remove(object, page);
+    for (uint64_t index = 0;
+         (n = vm_object_pages_next(object, &index, UINT64_MAX, pages, VM_WRITE_PAGES)) > 0;) {
+        if (object->kind == VM_OBJECT_FILE)
+            (void)vm_object_pages_write(object, pages, n);
+        vm_object_pages_remove(object, pages, n);
+        for (unsigned i = 0; i < n; i++) {
+            vm_page_unlock(machine, pages[i]);
+            vm_page_put(machine, pages[i]);
+        }
+    }
 }
 
 static void end(struct vm_object *object) {
@@ -109,7 +119,7 @@ static void end(struct vm_object *object) {
     vm_link_remove(&object->link);
     vm_unlock(machine, &machine->lists_lock, VM_RANK_MACHINE);
 
-    vm_object_pages_each(object, 0, UINT64_MAX, drop_page, object);
+    drop_pages(object);
     vm_object_slots_free(object, 0);
     VM_ASSERT(machine, !object->pages.root);
     vm_cache_free(machine, machine->object_cache, object);

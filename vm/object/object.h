@@ -3,7 +3,9 @@
  * object.h - objects own pages that several spaces may map: files and shared memory.
  *
  *   object.c    life, size, truncation
- *   pages.c     the page cache: finding pages, bringing them in, writing them back
+ *   pages.c     the page cache: finding pages, bringing them in, letting them go
+ *   write.c     writing a file's dirty pages back
+ *   transfer.c  writing neighbours in one go, files' and swap's (transfer.h)
  *   radix.c     page offset -> page, or swap slot of an evicted shared-memory page
  *   index*.c    the areas that map the object (index.h)
  *   swap.c      swap slots and the swap cache (swap.h)
@@ -79,21 +81,29 @@ unsigned vm_object_pages_cached(struct vm_object *object, uint64_t first, unsign
 /* Whether the page is in memory. */
 bool vm_object_page_resident(struct vm_object *object, uint64_t index);
 
-/* Writes a dirty file page to its backing. => locked, every entry write-protected or gone.
- * VM_EIO: it stays dirty, and the object remembers. */
-int vm_object_page_write(struct vm_object *object, struct vm_page *page);
+/* Writes those of a file's pages that are dirty to its backing, neighbours in one go. => all of the
+ * object, in the order of their indexes; locked, every entry write-protected or gone. VM_EIO: some
+ * write has failed, which the object remembers; what could not be written stays dirty */
+int vm_object_pages_write(struct vm_object *object, struct vm_page *const *pages, unsigned n);
 
-/* Takes an unmapped page out of the cache; the caller's reference is left. => page locked */
+/* Takes unmapped pages out of the cache; the caller's references are left. => pages locked; the object may
+ * be gone afterwards */
 void vm_object_page_remove(struct vm_object *object, struct vm_page *page);
+void vm_object_pages_remove(struct vm_object *object, struct vm_page *const *pages, unsigned n);
+
+/* Shared memory: the page leaves both caches, and its slot in its place in the object's. The caller's
+ * reference is left. => page locked, unmapped, in the swap cache, written to its slot */
+void vm_object_page_leave_slot(struct vm_object *object, struct vm_page *page);
 
 /* The cache holds `to` from now on, a copy of `from`; which keeps its index and, until the caller makes
  * it NULL, its object, for the entries that still map it. => both locked */
 void vm_object_page_replace(struct vm_object *object, struct vm_page *from, struct vm_page *to);
 
-/* Shared memory: gives the page a swap slot and writes it there, then leaves the slot in the page's
- * place in the cache; the caller's reference is left. A clean page is still all zeroes and only
- * removed. => page locked, unmapped. VM_ENOMEM: no slot; VM_EIO. The page stays and is dirty then. */
-int vm_object_page_swap_out(struct vm_object *object, struct vm_page *page);
+/* The next pages in memory with *index <= index <= last, locked and referenced: the first one, which
+ * *index tells, is waited for; its neighbours come along as far as they are there and can be locked
+ * at once. Returns how many, at most `most`; 0: there is none. */
+unsigned vm_object_pages_next(struct vm_object *object, uint64_t *index, uint64_t last,
+                              struct vm_page **pages, unsigned most);
 
 /* Calls visit for each page in memory with first <= index <= last, locked and referenced. */
 typedef void vm_object_page_visit(struct vm_page *page, void *context);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pages.c - the page cache of an object: finding pages, bringing them in, writing them back.
+ * pages.c - the page cache of an object: finding pages, bringing them in, letting them go.
  *
  * For each page offset the radix tree holds nothing, a page, or the swap slot of an evicted page of
  * shared memory (odd words: slot << 1 | 1).
@@ -128,28 +128,59 @@ bool vm_object_page_resident(struct vm_object *object, uint64_t index) {
 }
 
 /* The lock is let go of at each word, so that a long row of slots holds up nobody. */
+static struct vm_page *next_page(struct vm_object *object, uint64_t *index, uint64_t last) {
+    struct vm_machine *machine = object->machine;
+
+    while (*index <= last) {
+        uintptr_t word = next_word(object, index);
+        struct vm_page *page = page_of_word(word);
+        if (page && *index > last)
+            vm_page_put(machine, page);
+        if (!word || *index > last)
+            return NULL;
+        if (page) {
+            vm_page_lock(machine, page);
+            if (page_is_at(page, object, *index))
+                return page;
+            release(machine, page); /* see what took its place */
+        } else if (++*index == 0) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+unsigned vm_object_pages_next(struct vm_object *object, uint64_t *index, uint64_t last,
+                              struct vm_page **pages, unsigned most) {
+    struct vm_machine *machine = object->machine;
+    unsigned n = 1;
+
+    pages[0] = next_page(object, index, last);
+    if (!pages[0])
+        return 0;
+    if (most == 1)
+        return n;
+    lock_pages(object);
+    for (; n < most && last - *index >= n; n++) {
+        struct vm_page *page = page_of_word(vm_radix_get(&object->pages, *index + n));
+        if (!page || !vm_page_trylock(machine, page))
+            break;
+        vm_page_get(machine, page);
+        pages[n] = page;
+    }
+    unlock_pages(object);
+    return n;
+}
+
 void vm_object_pages_each(struct vm_object *object, uint64_t first, uint64_t last,
                           vm_object_page_visit *visit, void *context) {
-    struct vm_machine *machine = object->machine;
-    uint64_t index = first;
+    struct vm_page *page;
 
-    while (index <= last) {
-        uintptr_t word = next_word(object, &index);
-        struct vm_page *page = page_of_word(word);
-        if (page && index <= last) {
-            vm_page_lock(machine, page);
-            bool gone = !page_is_at(page, object, index);
-            if (!gone)
-                visit(page, context);
-            release(machine, page);
-            if (gone)
-                continue; /* see what took its place */
-        } else if (page) {
-            vm_page_put(machine, page);
-        }
-        if (!word || index >= last)
+    for (uint64_t index = first; vm_object_pages_next(object, &index, last, &page, 1); index++) {
+        visit(page, context);
+        release(object->machine, page);
+        if (index == UINT64_MAX)
             return;
-        index++;
     }
 }
 
@@ -193,26 +224,53 @@ static int insert(struct vm_object *object, uint64_t index, struct vm_page *page
     return error;
 }
 
-/* Takes the page out, leaving a slot's word or nothing (0) in its place, and drops the cache's
- * reference. => page locked; the object may be gone afterwards */
-static void take_out(struct vm_object *object, struct vm_page *page, uintptr_t word) {
+/* Takes the page out, leaving a slot's word or nothing (0) in its place. The cache's reference is the
+ * caller's to drop. => page locked, pages lock held */
+static void take_out_locked(struct vm_object *object, struct vm_page *page, uintptr_t word) {
     struct vm_machine *machine = object->machine;
 
     VM_ASSERT(machine, page->object == object && vm_page_mapcount(page) == 0);
-    lock_pages(object);
     if (word)
         vm_radix_put(&object->pages, page->index, word);
     else
         vm_radix_remove(machine, &object->pages, page->index);
-    count_pages(object, -1);
     object->slot_count += word_is_slot(word);
     page->object = NULL;
+}
+
+/* => page locked; the object may be gone afterwards */
+static void take_out(struct vm_object *object, struct vm_page *page, uintptr_t word) {
+    struct vm_machine *machine = object->machine;
+
+    lock_pages(object);
+    take_out_locked(object, page, word);
+    count_pages(object, -1);
     unlock_pages(object);
     vm_page_put(machine, page);
 }
 
+void vm_object_pages_remove(struct vm_object *object, struct vm_page *const *pages, unsigned n) {
+    struct vm_machine *machine = object->machine;
+
+    lock_pages(object);
+    for (unsigned i = 0; i < n; i++)
+        take_out_locked(object, pages[i], 0);
+    count_pages(object, -(int)n);
+    unlock_pages(object);
+    for (unsigned i = 0; i < n; i++)
+        vm_page_put(machine, pages[i]);
+}
+
 void vm_object_page_remove(struct vm_object *object, struct vm_page *page) {
     take_out(object, page, 0);
+}
+
+void vm_object_page_leave_slot(struct vm_object *object, struct vm_page *page) {
+    struct vm_machine *machine = object->machine;
+
+    vm_swap_duplicate(machine, page->swap, 1);
+    take_out(object, page, word_of_slot(page->swap));
+    vm_swap_cache_remove(machine, page);
 }
 
 void vm_object_page_replace(struct vm_object *object, struct vm_page *from, struct vm_page *to) {
@@ -335,49 +393,6 @@ int vm_object_page_kept(struct vm_object *object, uint64_t index, struct vm_page
     return word_at(object, index) ? vm_object_page(object, index, page) : VM_OK;
 }
 
-/* ---------------------------------------------------------------- writing back */
-
-int vm_object_page_write(struct vm_object *object, struct vm_page *page) {
-    struct vm_machine *machine = object->machine;
-    struct vm_backing *backing = object->backing;
-
-    if (!vm_page_is(page, VM_PAGE_DIRTY))
-        return VM_OK;
-    vm_page_clear(machine, page, VM_PAGE_DIRTY);
-    if (page->index >= vm_object_page_end(object))
-        return VM_OK; /* about to be cut off */
-    vm_object_page_cut(machine, page, vm_object_size(object));
-    void *data = vm_frame_map(machine, page);
-    int failed = backing->write ? backing->write(backing, page->index, data) : -1;
-    vm_frame_unmap(machine, data);
-    if (failed < 0) {
-        vm_page_set(machine, page, VM_PAGE_DIRTY);
-        atomic_store_explicit(&object->write_failed, 1, memory_order_relaxed);
-        return VM_EIO;
-    }
-    vm_count(machine, reclaim.written, 1);
-    return VM_OK;
-}
-
-int vm_object_page_swap_out(struct vm_object *object, struct vm_page *page) {
-    struct vm_machine *machine = object->machine;
-
-    if (!vm_page_is(page, VM_PAGE_DIRTY)) {
-        vm_object_page_remove(object, page);
-        return VM_OK;
-    }
-    int error = vm_swap_cache_add(machine, page);
-    if (error)
-        return error;
-    error = vm_swap_write(machine, page);
-    if (!error) {
-        vm_swap_duplicate(machine, page->swap, 1);
-        take_out(object, page, word_of_slot(page->swap));
-    }
-    vm_swap_cache_remove(machine, page);
-    return error;
-}
-
 /* ---------------------------------------------------------------- looking */
 
 static void copy_out(struct vm_machine *machine, const struct vm_page *page, uint64_t from,
@@ -403,6 +418,21 @@ static int read_aside(struct vm_object *object, uint64_t index, uintptr_t word, 
     return VM_OK;
 }
 
+/* The word, whose slot, if it is one, is nobody else's before let_go_of_slot(). */
+static uintptr_t word_to_read(struct vm_object *object, uint64_t index) {
+    lock_pages(object);
+    uintptr_t word = vm_radix_get(&object->pages, index);
+    if (word_is_slot(word))
+        vm_swap_duplicate(object->machine, slot_of_word(word), 1);
+    unlock_pages(object);
+    return word;
+}
+
+static void let_go_of_slot(struct vm_machine *machine, uintptr_t word) {
+    if (word_is_slot(word))
+        vm_swap_free(machine, slot_of_word(word));
+}
+
 /* Where the page is may change while we look elsewhere: then what was read may be out of date. */
 static int peek(struct vm_object *object, uint64_t index, uint64_t from, void *data, size_t bytes,
                 char *buffer) {
@@ -415,10 +445,11 @@ static int peek(struct vm_object *object, uint64_t index, uint64_t from, void *d
             release(machine, page);
             return VM_OK;
         }
-        uintptr_t word = word_at(object, index);
+        uintptr_t word = word_to_read(object, index);
         if (page_of_word(word))
             continue;
         int error = read_aside(object, index, word, buffer);
+        let_go_of_slot(machine, word);
         if (word_at(object, index) != word)
             continue;
         if (!error)

@@ -168,6 +168,7 @@ uintptr_t vm_radix_put(struct vm_radix *radix, uint64_t index, uintptr_t word) {
     return before;
 }
 
+/* A leaf that keeps something else says that nothing on the way to it is in vain. */
 uintptr_t vm_radix_remove(struct vm_machine *machine, struct vm_radix *radix, uint64_t index) {
     struct vm_radix_node *leaf = find_leaf(radix, index);
     uintptr_t before = 0;
@@ -176,7 +177,8 @@ uintptr_t vm_radix_remove(struct vm_machine *machine, struct vm_radix *radix, ui
         before = leaf->slots[slot_of(index, 0)];
         set_slot(leaf, slot_of(index, 0), 0);
     }
-    trim(machine, radix, index);
+    if (!leaf || leaf->used == 0)
+        trim(machine, radix, index);
     return before;
 }
 

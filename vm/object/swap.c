@@ -21,6 +21,7 @@
 
 #include "vm/frame/cache.h"
 #include "vm/memory.h"
+#include "vm/object/transfer.h"
 
 #define CHUNK_SLOTS   512u
 #define CLUSTER_SLOTS 256u
@@ -484,20 +485,58 @@ static int fill_from_slot(struct vm_machine *machine, uint32_t number, struct vm
     return error;
 }
 
-int vm_swap_write(struct vm_machine *machine, struct vm_page *page) {
-    struct vm_backing *backing = machine->swap->backing;
-    void *data = vm_frame_map(machine, page);
+/* How many pages from the first on are dirty and have neighbouring slots. */
+static unsigned dirty_run(struct vm_page *const *pages, unsigned n) {
+    unsigned run = 0;
 
-    VM_ASSERT(machine, vm_page_is(page, VM_PAGE_SWAPCACHE));
-    vm_page_clear(machine, page, VM_PAGE_DIRTY);
-    int failed = backing->write(backing, page->swap - 1, data);
-    vm_frame_unmap(machine, data);
-    if (failed < 0) {
-        vm_page_set(machine, page, VM_PAGE_DIRTY);
-        return VM_EIO;
+    while (run < n && run < VM_WRITE_PAGES && vm_page_is(pages[run], VM_PAGE_DIRTY) &&
+           pages[run]->swap == pages[0]->swap + run)
+        run++;
+    return run;
+}
+
+static int write_run(struct vm_machine *machine, struct vm_page *const *pages, unsigned run) {
+    uint32_t first = pages[0]->swap;
+    unsigned lost = 0;
+
+    for (unsigned i = 0; i < run; i++) {
+        VM_ASSERT(machine, vm_page_is(pages[i], VM_PAGE_SWAPCACHE));
+        vm_page_clear(machine, pages[i], VM_PAGE_DIRTY);
     }
-    vm_count(machine, reclaim.swapped_out, 1);
-    return VM_OK;
+    struct vm_transfer transfer =
+        vm_transfer_out(machine, machine->swap->backing, first - 1, pages, run);
+    for (unsigned i = 0; i < run; i++) {
+        if (!(transfer.lost >> i & 1))
+            continue;
+        vm_page_set(machine, pages[i], VM_PAGE_DIRTY);
+        lost++;
+    }
+    vm_count(machine, reclaim.swap_writes, transfer.writes);
+    vm_count(machine, reclaim.swapped_out, run - lost);
+    return lost ? VM_EIO : VM_OK;
+}
+
+/* Mostly they are in order, up or down, as they got their slots. */
+static void sort_by_slot(struct vm_page **pages, unsigned n) {
+    for (unsigned i = 1; i < n; i++) {
+        struct vm_page *page = pages[i];
+        unsigned at = i;
+        for (; at > 0 && pages[at - 1]->swap > page->swap; at--)
+            pages[at] = pages[at - 1];
+        pages[at] = page;
+    }
+}
+
+int vm_swap_write(struct vm_machine *machine, struct vm_page **pages, unsigned n) {
+    int error = VM_OK;
+
+    sort_by_slot(pages, n);
+    for (unsigned i = 0, run; i < n; i += run ? run : 1) {
+        run = dirty_run(pages + i, n - i);
+        if (run > 0 && write_run(machine, pages + i, run) != VM_OK)
+            error = VM_EIO;
+    }
+    return error;
 }
 
 enum insertion { INSERTED, SLOT_HAS_PAGE, SLOT_UNUSED };

@@ -66,8 +66,10 @@ int vm_swap_in_for_fault(struct vm_machine *machine, uint32_t slot, struct vm_pa
  * contents; and reads others ahead as for a fault. => page locked, VM_EIO */
 int vm_swap_read(struct vm_machine *machine, uint32_t slot, struct vm_page *page);
 
-/* Writes the page to its slot; clean afterwards. => page locked, in the swap cache. VM_EIO: stays dirty */
-int vm_swap_write(struct vm_machine *machine, struct vm_page *page);
+/* Writes those of the pages that are dirty to their slots, neighbouring slots in one go; puts the pages
+ * in their order. => all locked, in the swap cache, unmapped. VM_EIO: some write has failed; what could
+ * not be written stays dirty */
+int vm_swap_write(struct vm_machine *machine, struct vm_page **pages, unsigned n);
 
 /* The slot's contents from wherever they are, without changing anything. => VM_EIO */
 int vm_swap_peek(struct vm_machine *machine, uint32_t slot, void *page);

@@ -72,11 +72,14 @@ static void scan_zones(struct vm_scan *scan, const struct vm_zonelist *zones, en
     }
 }
 
-/* Once through a share of the zones; at priority 0 again as long as that brings pages within reach. */
+/* Once through a share of the zones; at priority 0 again as long as that brings pages within reach, and
+ * with those that CPUs have parked. */
 static void scan_round(struct vm_scan *scan, const struct vm_zonelist *zones) {
     struct vm_machine *machine = scan->machine;
     uint64_t unmapped;
 
+    if (scan->priority == 0)
+        vm_lru_drain(machine);
     do {
         unmapped = unmapped_in_passing(machine);
         vm_scan_sweep(scan);

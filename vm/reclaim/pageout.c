@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pageout.c - taking one page away from everyone who maps it.
+ * pageout.c - taking pages away from everyone who maps them.
  *
  *   1. An anonymous page gets a swap slot, unless it may simply be dropped (MADV_FREE).
  *   2. Every entry that maps it is found through the reverse map and cleared; a private page's
@@ -8,7 +8,10 @@
  *   3. A dirty page is written out.
  *   4. If nobody has got hold of it meanwhile, it leaves its cache, and the frame is free.
  *
- * The page lock is held all along, so that the page is nobody else's business; only tried for,
+ * Pages come in batches, and each step is done for all before the next: neighbours in an object are
+ * unmapped in one walk, and neighbours on a device are written in one go.
+ *
+ * The page locks are held all along, so that the pages are nobody else's business; only tried for,
  * since whoever asked for memory may hold page locks of its own.
  */
 #include "vm/object/swap.h"
@@ -62,28 +65,10 @@ void vm_pages_age(struct vm_machine *machine, struct vm_page *const *pages, unsi
         uses[i] = (struct vm_page_use){ 0 };
         walked[i] = (struct vm_walk_page){ .page = pages[i], .context = &uses[i] };
     }
-    vm_rmap_walk_together(machine, walked, count, look_at_entry);
+    vm_rmap_walk_together(machine, walked, count, VM_WALK_RECLAIM, look_at_entry);
     for (unsigned i = 0; i < count; i++)
         if (has_hidden_entries(machine, pages[i], &uses[i]))
             uses[i].locked |= vm_nonlinear_all_locked(pages[i]->object);
-}
-
-static enum vm_step clean_entry(const struct vm_mapping *mapping, void *context) {
-    struct vm_page *page = context;
-    struct vm_space *space = mapping->area->space;
-    struct vm_machine *machine = space->machine;
-    vm_pte old = vm_pte_clear_bits(machine, mapping->entry, VM_PTE_WRITE | VM_PTE_DIRTY);
-
-    if (vm_pte_dirty(old))
-        vm_page_set(machine, page, VM_PAGE_DIRTY);
-    if (vm_pte_writable(old))
-        vm_space_flush(mapping->area->space, mapping->address, mapping->address + VM_PAGE_SIZE);
-    return VM_STEP_ON;
-}
-
-bool vm_page_collect_dirty(struct vm_machine *machine, struct vm_page *page) {
-    vm_rmap_walk(machine, page, VM_WALK_ALL, clean_entry, page);
-    return vm_page_is(page, VM_PAGE_DIRTY);
 }
 
 /* ---- unmapping */
@@ -166,78 +151,6 @@ static bool unmap_object_page(struct vm_machine *machine, struct vm_page *page,
     return unmap_everywhere(machine, page, false);
 }
 
-void vm_pages_unmap(struct vm_machine *machine, struct vm_page *const *pages, unsigned count,
-                    const struct vm_page_use *uses) {
-    struct unmap unmaps[VM_PAGEOUT_BATCH];
-    struct vm_walk_page walked[VM_PAGEOUT_BATCH];
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < count; i++) {
-        struct vm_page *page = pages[i];
-        if (vm_page_is(page, VM_PAGE_ANON) || !page->object || uses[i].locked ||
-            has_hidden_entries(machine, page, &uses[i]))
-            continue;
-        unmaps[n] = (struct unmap){ .machine = machine, .page = page };
-        walked[n] = (struct vm_walk_page){ .page = page, .context = &unmaps[n] };
-        n++;
-    }
-    vm_rmap_walk_together(machine, walked, n, unmap_entry);
-    for (unsigned i = 0; i < n; i++)
-        vm_count(machine, reclaim.unmapped, unmaps[i].unmapped);
-}
-
-/* ---- the four kinds of pages; each with the page locked */
-
-/* Ours, and the cache's: then nobody else is at work on the page. */
-static bool only_cache_and_we_hold(const struct vm_page *page) {
-    return vm_page_counts(page) == 2 * VM_ONE_REFERENCE;
-}
-
-static enum vm_pageout discard(struct vm_machine *machine, struct vm_page *page) {
-    if (!unmap_everywhere(machine, page, true))
-        return VM_PAGEOUT_KEPT;
-    return vm_page_counts(page) == VM_ONE_REFERENCE ? VM_PAGEOUT_FREED : VM_PAGEOUT_KEPT;
-}
-
-static enum vm_pageout swap_out(struct vm_machine *machine, struct vm_page *page) {
-    if (!vm_page_is(page, VM_PAGE_SWAPCACHE) && vm_swap_cache_add(machine, page) != VM_OK)
-        return VM_PAGEOUT_KEPT;
-    if (!unmap_everywhere(machine, page, false))
-        return VM_PAGEOUT_KEPT;
-    if (vm_page_is(page, VM_PAGE_DIRTY) && vm_swap_write(machine, page) != VM_OK)
-        return VM_PAGEOUT_FAILED;
-    if (!only_cache_and_we_hold(page))
-        return VM_PAGEOUT_KEPT;
-    vm_swap_cache_remove(machine, page);
-    return VM_PAGEOUT_FREED;
-}
-
-static enum vm_pageout write_out_shm(struct vm_machine *machine, struct vm_page *page,
-                                     const struct vm_page_use *use) {
-    if (!unmap_object_page(machine, page, use) || !only_cache_and_we_hold(page))
-        return VM_PAGEOUT_KEPT;
-    if (vm_page_is(page, VM_PAGE_DIRTY)) {
-        int error = vm_object_page_swap_out(page->object, page);
-        if (error)
-            return error == VM_EIO ? VM_PAGEOUT_FAILED : VM_PAGEOUT_KEPT;
-    } else {
-        vm_object_page_remove(page->object, page);
-    }
-    return VM_PAGEOUT_FREED;
-}
-
-static enum vm_pageout write_out_file(struct vm_machine *machine, struct vm_page *page,
-                                      const struct vm_page_use *use) {
-    if (!unmap_object_page(machine, page, use))
-        return VM_PAGEOUT_KEPT;
-    if (vm_page_is(page, VM_PAGE_DIRTY) && vm_object_page_write(page->object, page) != VM_OK)
-        return VM_PAGEOUT_FAILED;
-    if (!only_cache_and_we_hold(page))
-        return VM_PAGEOUT_KEPT;
-    vm_object_page_remove(page->object, page);
-    return VM_PAGEOUT_FREED;
-}
-
 /* A page given to MADV_FREE is dropped unless it has been written again. */
 static bool may_discard(struct vm_machine *machine, struct vm_page *page,
                         const struct vm_page_use *use) {
@@ -293,40 +206,237 @@ enum vm_swept vm_pageout_entry(const struct vm_mapping *mapping, const struct vm
     return swept;
 }
 
-/* ---- one page */
+/* ---- pages on their way out; all locked */
 
-enum vm_pageout vm_pageout_locked(struct vm_machine *machine, struct vm_page *page,
-                                  const struct vm_page_use *use) {
+/* What a page is tells which way it goes. */
+enum way {
+    WAY_ENDED, /* `result` says where */
+    WAY_DISCARDED,
+    WAY_SWAP,
+    WAY_SHM,
+    WAY_FILE
+};
+
+struct leaving {
+    struct vm_page *page;
+    const struct vm_page_use *use;
+    enum way way;
+    enum vm_pageout result;
+};
+
+static void end_way(struct leaving *leaving, enum vm_pageout result) {
+    leaving->way = WAY_ENDED;
+    leaving->result = result;
+}
+
+/* Ours, and the cache's: then nobody else is at work on the page. */
+static bool only_cache_and_we_hold(const struct vm_page *page) {
+    return vm_page_counts(page) == 2 * VM_ONE_REFERENCE;
+}
+
+static void choose_way(struct vm_machine *machine, struct leaving *leaving) {
+    struct vm_page *page = leaving->page;
+
     if (vm_page_counts(page) == VM_ONE_REFERENCE)
-        return VM_PAGEOUT_FREED; /* everybody else has let go of it already */
-    if (use->locked)
-        return VM_PAGEOUT_KEPT;
-    if (vm_page_is(page, VM_PAGE_ANON))
-        return may_discard(machine, page, use) ? discard(machine, page) : swap_out(machine, page);
-    if (!page->object)
-        return VM_PAGEOUT_KEPT; /* its object has let go of it; somebody waits for its lock */
-    return page->object->kind == VM_OBJECT_SHM ? write_out_shm(machine, page, use)
-                                               : write_out_file(machine, page, use);
+        end_way(leaving, VM_PAGEOUT_FREED); /* everybody else has let go of it already */
+    else if (leaving->use->locked)
+        end_way(leaving, VM_PAGEOUT_KEPT);
+    else if (vm_page_is(page, VM_PAGE_ANON))
+        leaving->way = may_discard(machine, page, leaving->use) ? WAY_DISCARDED : WAY_SWAP;
+    else if (!page->object)
+        end_way(leaving, VM_PAGEOUT_KEPT); /* it has let go of it; somebody waits for its lock */
+    else
+        leaving->way = page->object->kind == VM_OBJECT_SHM ? WAY_SHM : WAY_FILE;
+    if (leaving->way == WAY_SWAP && !vm_page_is(page, VM_PAGE_SWAPCACHE) &&
+        vm_swap_cache_add(machine, page) != VM_OK)
+        end_way(leaving, VM_PAGEOUT_KEPT);
 }
 
-enum vm_pageout vm_pageout_page(struct vm_machine *machine, struct vm_page *page) {
-    enum vm_pageout result = VM_PAGEOUT_KEPT;
+static bool is_objects(const struct leaving *leaving) {
+    return leaving->way == WAY_SHM || leaving->way == WAY_FILE;
+}
 
-    if (vm_page_trylock(machine, page)) {
-        struct vm_page_use use = vm_page_age(machine, page);
-        result = vm_pageout_locked(machine, page, &use);
-        vm_page_unlock(machine, page);
+/* A head start: objects' pages whose entries can all be found are unmapped in one go. */
+static void unmap_together(struct vm_machine *machine, const struct leaving *all, unsigned n) {
+    struct unmap unmaps[VM_PAGEOUT_BATCH];
+    struct vm_walk_page walked[VM_PAGEOUT_BATCH];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (!is_objects(&all[i]) || has_hidden_entries(machine, all[i].page, all[i].use))
+            continue;
+        unmaps[count] = (struct unmap){ .machine = machine, .page = all[i].page };
+        walked[count] = (struct vm_walk_page){ .page = all[i].page, .context = &unmaps[count] };
+        count++;
     }
-    vm_pageout_done(machine, page, result);
-    return result;
+    vm_rmap_walk_together(machine, walked, count, VM_WALK_RECLAIM, unmap_entry);
+    for (unsigned i = 0; i < count; i++)
+        vm_count(machine, reclaim.unmapped, unmaps[i].unmapped);
 }
 
-void vm_pageout_done(struct vm_machine *machine, struct vm_page *page, enum vm_pageout result) {
-    if (result == VM_PAGEOUT_FREED)
-        vm_count(machine, reclaim.freed, 1);
-    else if (result == VM_PAGEOUT_IN_USE)
+static void unmap_each(struct vm_machine *machine, struct leaving *all, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        struct leaving *leaving = &all[i];
+        bool gone = leaving->way == WAY_ENDED ||
+                    (is_objects(leaving)
+                         ? unmap_object_page(machine, leaving->page, leaving->use)
+                         : unmap_everywhere(machine, leaving->page, leaving->way == WAY_DISCARDED));
+        if (!gone)
+            end_way(leaving, VM_PAGEOUT_KEPT);
+    }
+}
+
+/* Shared memory gets its slots now, when it has a chance to need them. */
+static void find_slot(struct vm_machine *machine, struct leaving *leaving) {
+    struct vm_page *page = leaving->page;
+
+    if (leaving->way != WAY_SHM)
+        return;
+    if (!only_cache_and_we_hold(page) ||
+        (vm_page_is(page, VM_PAGE_DIRTY) && vm_swap_cache_add(machine, page) != VM_OK))
+        end_way(leaving, VM_PAGEOUT_KEPT);
+}
+
+static bool goes_to(const struct leaving *leaving, enum way way) {
+    return leaving->way == way && vm_page_is(leaving->page, VM_PAGE_DIRTY);
+}
+
+/* A page that is dirty still could not be written. */
+static void write_all(struct vm_machine *machine, struct leaving *all, unsigned n) {
+    struct vm_page *swapped[VM_PAGEOUT_BATCH], *filed[VM_PAGEOUT_BATCH];
+    unsigned to_swap = 0, to_files = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (goes_to(&all[i], WAY_SWAP) || goes_to(&all[i], WAY_SHM))
+            swapped[to_swap++] = all[i].page;
+        else if (goes_to(&all[i], WAY_FILE))
+            filed[to_files++] = all[i].page;
+    }
+    if (to_swap)
+        (void)vm_swap_write(machine, swapped, to_swap);
+    if (to_files)
+        vm_pages_write_around(filed, to_files);
+    for (unsigned i = 0; i < n; i++) {
+        if (all[i].way == WAY_ENDED || all[i].way == WAY_DISCARDED ||
+            !vm_page_is(all[i].page, VM_PAGE_DIRTY))
+            continue;
+        if (all[i].way == WAY_SHM)
+            vm_swap_cache_remove(machine, all[i].page);
+        end_way(&all[i], VM_PAGEOUT_FAILED);
+    }
+}
+
+/* Leaves the swap cache, or ends. What is in an object's cache alone is left to empty_caches(). */
+static void leave_swap(struct vm_machine *machine, struct leaving *leaving) {
+    struct vm_page *page = leaving->page;
+
+    switch (leaving->way) {
+    case WAY_DISCARDED:
+        end_way(leaving,
+                vm_page_counts(page) == VM_ONE_REFERENCE ? VM_PAGEOUT_FREED : VM_PAGEOUT_KEPT);
+        break;
+    case WAY_SWAP:
+        if (only_cache_and_we_hold(page)) {
+            vm_swap_cache_remove(machine, page);
+            end_way(leaving, VM_PAGEOUT_FREED);
+        } else {
+            end_way(leaving, VM_PAGEOUT_KEPT);
+        }
+        break;
+    case WAY_SHM:
+        if (vm_page_is(page, VM_PAGE_SWAPCACHE)) {
+            vm_object_page_leave_slot(page->object, page);
+            end_way(leaving, VM_PAGEOUT_FREED);
+        }
+        break;
+    case WAY_FILE:
+        if (!only_cache_and_we_hold(page))
+            end_way(leaving, VM_PAGEOUT_KEPT);
+        break;
+    case WAY_ENDED:
+        break;
+    }
+}
+
+/* Takes the pages that are left out of their objects, those of one object under one lock. An object may
+ * be gone when its last page is. */
+static void empty_caches(struct leaving *all, unsigned n) {
+    struct vm_page *pages[VM_PAGEOUT_BATCH];
+    struct vm_object *object = NULL;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (all[i].way == WAY_ENDED)
+            continue;
+        if (count && all[i].page->object != object) {
+            vm_object_pages_remove(object, pages, count);
+            count = 0;
+        }
+        object = all[i].page->object;
+        pages[count++] = all[i].page;
+        end_way(&all[i], VM_PAGEOUT_FREED);
+    }
+    if (count)
+        vm_object_pages_remove(object, pages, count);
+}
+
+/* ---- afterwards */
+
+void vm_pageout_put_back(struct vm_machine *machine, struct vm_page *page, enum vm_pageout result) {
+    if (result == VM_PAGEOUT_IN_USE)
         vm_lru_add(machine, page, VM_LRU_ACTIVE);
     else
         vm_lru_put_back(machine, page);
     vm_swap_page_put(machine, page);
+}
+
+/* Returns how many are free. */
+static unsigned let_go(struct vm_machine *machine, const struct leaving *all, unsigned n) {
+    struct vm_page *dead[VM_PAGEOUT_BATCH];
+    unsigned freed = 0, died = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct vm_page *page = all[i].page;
+        vm_page_unlock(machine, page);
+        if (all[i].result != VM_PAGEOUT_FREED) {
+            vm_pageout_put_back(machine, page, all[i].result);
+            continue;
+        }
+        freed++;
+        if (vm_page_adjust(machine, page, (uint64_t)0 - VM_ONE_REFERENCE) == 0)
+            dead[died++] = page;
+    }
+    if (died)
+        vm_pages_free(machine, dead, died);
+    vm_count(machine, reclaim.freed, freed);
+    return freed;
+}
+
+unsigned vm_pages_out(struct vm_machine *machine, struct vm_page *const *pages, unsigned n,
+                      const struct vm_page_use *uses) {
+    struct leaving all[VM_PAGEOUT_BATCH];
+
+    VM_ASSERT(machine, n <= VM_PAGEOUT_BATCH);
+    for (unsigned i = 0; i < n; i++) {
+        all[i] = (struct leaving){ .page = pages[i], .use = &uses[i] };
+        choose_way(machine, &all[i]);
+    }
+    unmap_together(machine, all, n);
+    unmap_each(machine, all, n);
+    for (unsigned i = 0; i < n; i++)
+        find_slot(machine, &all[i]);
+    write_all(machine, all, n);
+    for (unsigned i = 0; i < n; i++)
+        leave_swap(machine, &all[i]);
+    empty_caches(all, n);
+    return let_go(machine, all, n);
+}
+
+bool vm_pageout_page(struct vm_machine *machine, struct vm_page *page) {
+    if (!vm_page_trylock(machine, page)) {
+        vm_pageout_put_back(machine, page, VM_PAGEOUT_KEPT);
+        return false;
+    }
+    struct vm_page_use use = vm_page_age(machine, page);
+    return vm_pages_out(machine, &page, 1, &use) == 1;
 }

@@ -5,7 +5,8 @@
  *   balance.c   who reclaims, from which zones, until when
  *   scan.c      which pages: the lists, aged by referenced bits found through the reverse map
  *   sweep.c     which entries, where there is no reverse map
- *   pageout.c   one page: unmap it everywhere, write it out, free it
+ *   pageout.c   pages go: unmapped everywhere, written out, freed
+ *   writeback.c dirty file pages are written, with their neighbours
  *   nonlinear.c the same where the linear rule does not lead to its entries
  *   migrate.c   a page comes to another frame, under all its mappings
  */
@@ -26,9 +27,9 @@ enum vm_pageout {
     VM_PAGEOUT_FAILED, /* the backing failed; the page stays */
 };
 
-/* Unmaps the page everywhere, writes it out if it is dirty, and frees it. => the caller's reference
- * goes with it; page not locked, not LISTED; put back on its list unless FREED */
-enum vm_pageout vm_pageout_page(struct vm_machine *machine, struct vm_page *page);
+/* Unmaps the page everywhere, writes it out if it is dirty, and frees it: true. Else it is put back
+ * on its list. => the caller's reference goes with it; page not locked, not LISTED */
+bool vm_pageout_page(struct vm_machine *machine, struct vm_page *page);
 
 /* What the entries of a page say, gathered in one walk: accessed bits are cleared, dirty bits only seen. */
 struct vm_page_use {
@@ -47,10 +48,14 @@ struct vm_page_use vm_page_age(struct vm_machine *machine, struct vm_page *page)
 void vm_pages_age(struct vm_machine *machine, struct vm_page *const *pages, unsigned count,
                   struct vm_page_use *uses);
 
-/* A head start for pages that vm_pageout_locked() is called for next: those of objects are unmapped
- * in one go, where all their entries can be found. => as vm_pages_age(); aged */
-void vm_pages_unmap(struct vm_machine *machine, struct vm_page *const *pages, unsigned count,
-                    const struct vm_page_use *uses);
+/* vm_pageout_page() for several, whose entries have been looked at. Returns how many frames are free.
+ * => all locked, isolated; unlocked afterwards; at most VM_PAGEOUT_BATCH */
+unsigned vm_pages_out(struct vm_machine *machine, struct vm_page *const *pages, unsigned count,
+                      const struct vm_page_use *uses);
+
+/* Puts a page that stays back on its list, IN_USE on the active one. => isolated, unlocked; the
+ * caller's reference goes with it */
+void vm_pageout_put_back(struct vm_machine *machine, struct vm_page *page, enum vm_pageout result);
 
 /* What became of one entry that a sweep has shown. */
 enum vm_swept {
@@ -72,15 +77,13 @@ bool vm_pageout_nonlinear(struct vm_machine *machine, struct vm_page *page, uint
 /* Whether the object has nonlinear areas, and all of them are locked in memory. */
 bool vm_nonlinear_all_locked(struct vm_object *object);
 
-/* Write-protects and cleans every entry of an object's page; the page takes over their dirty bits.
- * Returns whether the page is dirty now. => page locked */
-bool vm_page_collect_dirty(struct vm_machine *machine, struct vm_page *page);
+/* Writes the dirty pages with first <= index <= last to the file. That a write has failed is kept in
+ * object->write_failed. => no page locked */
+void vm_object_write_back(struct vm_object *object, uint64_t first, uint64_t last);
 
-/* The two halves of vm_pageout_page(), for who has looked at the entries already.
- * locked: => page locked, isolated. done: => unlocked; puts the page back or lets it go. */
-enum vm_pageout vm_pageout_locked(struct vm_machine *machine, struct vm_page *page,
-                                  const struct vm_page_use *use);
-void vm_pageout_done(struct vm_machine *machine, struct vm_page *page, enum vm_pageout result);
+/* Writes those of the file pages that are dirty, and dirty pages that lie beside them. What could not
+ * be written stays dirty. => all locked, unmapped; at most VM_PAGEOUT_BATCH */
+void vm_pages_write_around(struct vm_page *const *pages, unsigned n);
 
 /*
  * Moves the page to another frame, of this node: every entry that maps it maps the new one afterwards,

@@ -82,7 +82,7 @@ static void lock_batch(struct vm_scan *scan, struct vm_page *const *pages, unsig
         if (vm_page_trylock(scan->machine, pages[i]))
             locked->pages[locked->count++] = pages[i];
         else
-            vm_pageout_done(scan->machine, pages[i], VM_PAGEOUT_KEPT);
+            vm_pageout_put_back(scan->machine, pages[i], VM_PAGEOUT_KEPT);
 }
 
 /* Pages that wait for sweeps are not asked about, and count as locked. */
@@ -109,7 +109,7 @@ static void spare_used(struct vm_scan *scan, struct batch *batch) {
         if (batch->uses[i].locked || in_use(scan, page, &batch->uses[i])) {
             vm_count(machine, reclaim.activated, 1);
             vm_page_unlock(machine, page);
-            vm_pageout_done(machine, page, VM_PAGEOUT_IN_USE);
+            vm_pageout_put_back(machine, page, VM_PAGEOUT_IN_USE);
         } else {
             batch->pages[left] = page;
             batch->uses[left++] = batch->uses[i];
@@ -119,19 +119,12 @@ static void spare_used(struct vm_scan *scan, struct batch *batch) {
 }
 
 static void look_at_inactive(struct vm_scan *scan, struct vm_page *const *pages, unsigned count) {
-    struct vm_machine *machine = scan->machine;
     struct batch batch;
 
     lock_batch(scan, pages, count, &batch);
     age_batch(scan, &batch);
     spare_used(scan, &batch);
-    vm_pages_unmap(machine, batch.pages, batch.count, batch.uses);
-    for (unsigned i = 0; i < batch.count; i++) {
-        enum vm_pageout result = vm_pageout_locked(machine, batch.pages[i], &batch.uses[i]);
-        vm_page_unlock(machine, batch.pages[i]);
-        scan->freed += result == VM_PAGEOUT_FREED;
-        vm_pageout_done(machine, batch.pages[i], result);
-    }
+    scan->freed += vm_pages_out(scan->machine, batch.pages, batch.count, batch.uses);
 }
 
 /* Looks at so many pages at the list's tail. Returns how many there were. */

@@ -254,13 +254,13 @@ struct vm_walk_page {
 };
 
 /*
- * VM_WALK_RECLAIM for each of the pages. Where the design finds an object's pages by its areas, and
- * neighbours in the list are neighbours in one object, each area, page table and lock is come to
- * once for all of them instead of once for each: what reclaim pays for is mostly the way to the
- * entry. => all locked, referenced; kept 0, ended false
+ * A walk for each of the pages. Where the design finds an object's pages by its areas, and neighbours
+ * in the list are neighbours in one object, each area, page table and lock is come to once for all of
+ * them instead of once for each: what a walk costs is mostly the way to the entry.
+ * => all locked, referenced; kept 0, ended false
  */
 void vm_rmap_walk_together(struct vm_machine *machine, struct vm_walk_page *pages, unsigned count,
-                           vm_mapping_visit *visit);
+                           enum vm_walk_kind kind, vm_mapping_visit *visit);
 
 /* A VM_WALK_LOOK that leaves even the machine's counts as they were. */
 enum vm_walked vm_rmap_look(struct vm_machine *machine, struct vm_page *page,

@@ -104,8 +104,9 @@ static uint64_t most(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
-static void walk_object(struct vm_machine *machine, struct vm_walk_page *pages, unsigned count,
-                        vm_mapping_visit *visit) {
+/* False: it has nonlinear areas, in which each page's entries must be looked for. */
+static bool walk_object(struct vm_machine *machine, struct vm_walk_page *pages, unsigned count,
+                        enum vm_walk_kind kind, vm_mapping_visit *visit) {
     struct vm_object *object = pages[0].page->object;
     struct together walk = { .machine = machine, .pages = pages, .count = count, .visit = visit };
     uint64_t first = UINT64_MAX, last = 0;
@@ -119,12 +120,22 @@ static void walk_object(struct vm_machine *machine, struct vm_walk_page *pages, 
         walk.left++;
     }
     if (walk.left == 0)
-        return;
-    vm_count(machine, rmap.walks, walk.left);
+        return true;
     vm_lock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
-    machine->index_kind->each(machine, vm_object_areas(object), first, last, visit_area, &walk);
+    bool linear = kind == VM_WALK_RECLAIM || vm_link_empty(&object->nonlinear);
+    if (linear) {
+        vm_count(machine, rmap.walks, walk.left);
+        machine->index_kind->each(machine, vm_object_areas(object), first, last, visit_area, &walk);
+    }
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
     vm_count(machine, rmap.hits, walk.hits);
+    return linear;
+}
+
+static void walk_each(struct vm_machine *machine, struct vm_walk_page *pages, unsigned count,
+                      enum vm_walk_kind kind, vm_mapping_visit *visit) {
+    for (unsigned i = 0; i < count; i++)
+        vm_rmap_walk(machine, pages[i].page, kind, visit, pages[i].context);
 }
 
 static bool is_objects(const struct vm_page *page) {
@@ -154,13 +165,11 @@ static unsigned group(const struct vm_machine *machine, const struct vm_walk_pag
 }
 
 void vm_rmap_walk_together(struct vm_machine *machine, struct vm_walk_page *pages, unsigned count,
-                           vm_mapping_visit *visit) {
+                           enum vm_walk_kind kind, vm_mapping_visit *visit) {
     while (count > 0) {
         unsigned n = group(machine, pages, count);
-        if (n > 1)
-            walk_object(machine, pages, n, visit);
-        else
-            vm_rmap_walk(machine, pages[0].page, VM_WALK_RECLAIM, visit, pages[0].context);
+        if (n == 1 || !walk_object(machine, pages, n, kind, visit))
+            walk_each(machine, pages, n, kind, visit);
         pages += n;
         count -= n;
     }

@@ -2,9 +2,8 @@
 /*
  * sync.c - msync, mincore.
  *
- * VM_MS_SYNC writes the dirty pages of shared file mappings to their backing, one after the other:
- * under the page's lock its entries are write-protected, their dirty bits gathered, the page
- * written. The space lock is held for reading meanwhile. VM_MS_ASYNC starts nothing: dirty pages
+ * VM_MS_SYNC writes the dirty pages of shared file mappings to their backing, neighbours in one go
+ * (reclaim/writeback.c). The space lock is held for reading meanwhile. VM_MS_ASYNC starts nothing: dirty pages
  * are written when they are synced or reclaimed. A hole in the range is told as VM_ENOMEM after
  * all else is done.
  */
@@ -14,13 +13,6 @@
 
 /* ---------------------------------------------------------------- msync */
 
-static void write_if_dirty(struct vm_page *page, void *context) {
-    struct vm_object *object = context;
-
-    if (vm_page_collect_dirty(object->machine, page))
-        (void)vm_object_page_write(object, page); /* a failure is kept in object->write_failed */
-}
-
 static int sync_piece(struct vm_area *area, uint64_t start, uint64_t end) {
     struct vm_object *object = area->object;
 
@@ -29,7 +21,7 @@ static int sync_piece(struct vm_area *area, uint64_t start, uint64_t end) {
     for (uint64_t at = start, run_end, first; at < end; at = run_end) {
         run_end = vm_area_run(area, at, end, &first);
         uint64_t last = first + ((run_end - at) >> VM_PAGE_SHIFT) - 1;
-        vm_object_pages_each(object, first, last, write_if_dirty, object);
+        vm_object_write_back(object, first, last);
     }
     bool failed = atomic_exchange_explicit(&object->write_failed, 0, memory_order_relaxed) != 0;
     return failed ? VM_EIO : VM_OK;
