@@ -45,15 +45,31 @@ struct vm_pagevec {
     unsigned char lists[VM_PAGEVEC_PAGES]; /* enum vm_lru_list */
 };
 
+/* What rises and falls, with its highest value: sum.h. */
+struct vm_sum {
+    _Atomic uint64_t value, peak;
+};
+
+/* Sums that CPUs keep shares of. */
+enum vm_shared_sum {
+    VM_SUM_FRAMES, /* in use: both of */
+    VM_SUM_DATA,   /* pages, and */
+    VM_SUM_TABLES, /* page tables */
+    VM_SUM_MAPPED, /* pages that some entry maps */
+    VM_SUM_LOCKED, /* pages of mlocked areas */
+    VM_SUM_AREAS,
+    VM_SUM_SPACES,
+    VM_SUMS
+};
+
 /* What one CPU keeps for itself. */
 struct vm_cpu {
     _Alignas(64) struct vm_stats counts; /* this CPU's share; summed by vm_stats_read() */
-    _Atomic uint64_t
-        mapped; /* pages mapped first here, less those unmapped last: vm_count_mapped() */
-    struct vm_pagevec pagevec;     /* on machines of several CPUs */
-    struct vm_lock spaces_lock;    /* VM_RANK_MACHINE */
-    struct vm_link spaces;         /* those that were made here; they may end elsewhere */
-    uint32_t ranks_held[VM_RANKS]; /* debug builds: locks held, by rank */
+    _Atomic uint64_t shares[VM_SUMS];    /* written by this CPU alone; two's complement */
+    struct vm_pagevec pagevec;           /* on machines of several CPUs */
+    struct vm_lock spaces_lock;          /* VM_RANK_MACHINE */
+    struct vm_link spaces;               /* those that were made here; they may end elsewhere */
+    uint32_t ranks_held[VM_RANKS];       /* debug builds: locks held, by rank */
     _Atomic uint32_t frozen; /* entries of the page that this CPU is moving to another frame */
     bool in_shortage; /* machine->shortage() runs: its own allocations do not call it again */
 };
@@ -68,7 +84,7 @@ struct vm_machine {
     /* frame/ */
     char *frames; /* where frame 0 begins */
     struct vm_section
-        *sections; /* descriptors, by 64 MiB of frames; a section's are made on demand */
+        *sections; /* descriptors, by 256 MiB of frames; a section's are made on demand */
     uint32_t section_count;
     struct vm_node *nodes;
     struct vm_zone *zones; /* in the order of frames; VM_RANK_ZONE, VM_RANK_LRU inside */
@@ -78,7 +94,7 @@ struct vm_machine {
     struct vm_page *zero_page; /* reads of untouched anonymous memory; never counted */
     struct vm_cache *caches;   /* all caches, newest first: VM_RANK_CACHE */
     struct vm_lock caches_lock;
-    _Atomic uint64_t cost_live[4], cost_peak[4]; /* bytes by enum vm_cost */
+    struct vm_sum costs[4]; /* bytes by enum vm_cost */
 
     /* Called by frame/ when these zones run out of frames: frees some there, or returns 0. Set by
      * reclaim/. */
@@ -113,9 +129,8 @@ struct vm_machine {
     size_t area_design_offset; /* ... and where the design keeps its record */
     size_t space_design_offset;
 
-    /* Sums that need no per-CPU share. */
-    _Atomic uint64_t tables, tables_peak, data_peak, frames_peak, locked, locked_peak;
-    _Atomic uint64_t area_count, areas_peak, space_count, spaces_peak;
+    /* Away from what all CPUs read all the time. */
+    _Alignas(64) struct vm_sum sums[VM_SUMS];
 
     struct vm_cpu cpus[VM_CPUS_MAX];
 };
@@ -147,21 +162,6 @@ static inline void vm_counter_add(uint64_t *counter, uint64_t n) {
 /* vm_count(machine, faults.zero, 1): this CPU's share of a counter of struct vm_stats. */
 #define vm_count(machine, counter, n) vm_counter_add(&vm_this_cpu(machine)->counts.counter, n)
 
-/* n pages more that some entry maps; or, where n is negative, fewer. Only the CPUs' sum means
- * anything, and reclaim adds it up while others count. */
-static inline void vm_count_mapped(struct vm_machine *machine, int64_t n) {
-    _Atomic uint64_t *mapped = &vm_this_cpu(machine)->mapped;
-    uint64_t old = atomic_load_explicit(mapped, memory_order_relaxed);
-    atomic_store_explicit(mapped, old + (uint64_t)n, memory_order_relaxed);
-}
-
-static inline uint64_t vm_mapped_pages(const struct vm_machine *machine) {
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < machine->config.cpus; i++)
-        sum += atomic_load_explicit(&machine->cpus[i].mapped, memory_order_relaxed);
-    return (int64_t)sum < 0 ? 0 : sum; /* one CPU's share may be seen before another's */
-}
-
 /* Here another CPU could come between, and in a test it does: see port->preempt. */
 static inline void vm_preempt(const struct vm_machine *machine, const volatile void *what) {
 #if VM_DEBUG >= 2
@@ -189,21 +189,6 @@ static inline uint64_t vm_fetch_add(const struct vm_machine *machine, _Atomic ui
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
     atomic_store_explicit(word, old + n, memory_order_relaxed);
     return old;
-}
-
-/* Adds to a sum, and keeps the highest value it has had. */
-static inline void vm_sum_add(const struct vm_machine *machine, _Atomic uint64_t *sum,
-                              _Atomic uint64_t *peak, uint64_t n) {
-    uint64_t now = vm_fetch_add(machine, sum, n) + n;
-    uint64_t top = atomic_load_explicit(peak, memory_order_relaxed);
-    while (now > top && !atomic_compare_exchange_weak_explicit(
-                            peak, &top, now, memory_order_relaxed, memory_order_relaxed)) {
-    }
-}
-
-static inline void vm_sum_subtract(const struct vm_machine *machine, _Atomic uint64_t *sum,
-                                   uint64_t n) {
-    vm_fetch_add(machine, sum, (uint64_t)0 - n);
 }
 
 static inline void vm_link_init(struct vm_link *head) {

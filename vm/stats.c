@@ -5,13 +5,10 @@
 #include "vm/machine.h"
 #include "vm/memory.h"
 #include "vm/object/swap.h"
+#include "vm/sum.h"
 
 _Static_assert(sizeof(struct vm_stats) % sizeof(uint64_t) == 0,
                "vm_stats is summed as an array of counters");
-
-static uint64_t now(const _Atomic uint64_t *sum) {
-    return atomic_load_explicit(sum, memory_order_relaxed);
-}
 
 static void add_counts(struct vm_stats *sum, const struct vm_stats *share) {
     uint64_t *to = (uint64_t *)sum;
@@ -27,17 +24,17 @@ void vm_stats_read(const struct vm_machine *machine, struct vm_stats *stats) {
 
     stats->memory.frames_total = machine->config.frames;
     stats->memory.frames_free = vm_frames_free(machine);
-    stats->memory.frames_peak = now(&machine->frames_peak);
-    stats->memory.tables = now(&machine->tables);
-    stats->memory.tables_peak = now(&machine->tables_peak);
-    stats->memory.data_peak = now(&machine->data_peak);
-    stats->memory.mapped = vm_mapped_pages(machine);
-    stats->memory.locked = now(&machine->locked);
-    stats->memory.locked_peak = now(&machine->locked_peak);
-    stats->memory.areas = now(&machine->area_count);
-    stats->memory.areas_peak = now(&machine->areas_peak);
-    stats->memory.spaces = now(&machine->space_count);
-    stats->memory.spaces_peak = now(&machine->spaces_peak);
+    stats->memory.frames_peak = vm_shares_peak(machine, VM_SUM_FRAMES);
+    stats->memory.tables = vm_shares_now(machine, VM_SUM_TABLES);
+    stats->memory.tables_peak = vm_shares_peak(machine, VM_SUM_TABLES);
+    stats->memory.data_peak = vm_shares_peak(machine, VM_SUM_DATA);
+    stats->memory.mapped = vm_shares_now(machine, VM_SUM_MAPPED);
+    stats->memory.locked = vm_shares_now(machine, VM_SUM_LOCKED);
+    stats->memory.locked_peak = vm_shares_peak(machine, VM_SUM_LOCKED);
+    stats->memory.areas = vm_shares_now(machine, VM_SUM_AREAS);
+    stats->memory.areas_peak = vm_shares_peak(machine, VM_SUM_AREAS);
+    stats->memory.spaces = vm_shares_now(machine, VM_SUM_SPACES);
+    stats->memory.spaces_peak = vm_shares_peak(machine, VM_SUM_SPACES);
     stats->memory.swap_used = vm_swap_used(machine);
     stats->memory.swap_peak = vm_swap_used_peak(machine);
 }

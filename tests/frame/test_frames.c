@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_frames.c - allocation of frames to the last one, joining of blocks, lists, peaks, cost. */
 #include "frame/rig.h"
+#include "vm/sum.h"
 
 #include <pthread.h>
 
@@ -76,8 +77,8 @@ static void exhaust(uint64_t frames) {
         assert_int_equal(vm_frames_free(rig->machine), frames - 1);
         assert_joined(rig);
     }
-    assert_int_equal(rig->machine->frames_peak, frames);
-    assert_int_equal(rig->machine->data_peak, frames);
+    assert_int_equal(vm_shares_peak(rig->machine, VM_SUM_FRAMES), frames);
+    assert_int_equal(vm_shares_peak(rig->machine, VM_SUM_DATA), frames);
     free(seen);
     free(pages);
     rig_destroy(rig);
@@ -88,18 +89,18 @@ static void every_frame_can_be_used_and_blocks_join_again(void **state) {
     exhaust(64);
     exhaust(100);
     exhaust(1024);
-    exhaust(40000); /* three sections, a last block that is not whole */
+    exhaust(140000); /* three sections, a last block that is not whole */
 }
 
 static void a_large_machine_costs_what_it_uses(void **state) {
     (void)state;
     enum { GIB = 1 << 18 };
     struct rig *rig = rig_create(64 * (uint64_t)GIB, VM_METADATA_ONLY, 1);
-    assert_true(rig->lent < 1 << 20);
+    uint64_t section = VM_SECTION_PAGES * sizeof(struct vm_page);
+    assert_true(rig->lent < section + (1 << 20)); /* the section of the zero page */
     uint64_t before = rig->lent;
     for (uint64_t i = 0; i < 2 * VM_SECTION_PAGES; i++)
         assert_non_null(vm_frame_alloc(rig->machine, VM_FRAME_ZEROED));
-    uint64_t section = VM_SECTION_PAGES * sizeof(struct vm_page);
     assert_int_equal(rig->lent - before, 2 * section);
     assert_int_equal(vm_cost_peak(rig->machine, VM_COST_DESCRIPTORS), 3 * section);
     rig_destroy(rig);
@@ -167,13 +168,13 @@ static void tables_are_reused_and_counted(void **state) {
         tables[i] = vm_frame_alloc_table(machine);
         assert_true(vm_page_is(tables[i], VM_PAGE_TABLE));
     }
-    assert_int_equal(machine->tables, 100);
-    assert_int_equal(machine->data_peak, 101); /* the zero page is data */
-    assert_int_equal(machine->frames_peak, 201);
+    assert_int_equal(vm_shares_now(machine, VM_SUM_TABLES), 100);
+    assert_int_equal(vm_shares_peak(machine, VM_SUM_DATA), 101); /* the zero page is data */
+    assert_int_equal(vm_shares_peak(machine, VM_SUM_FRAMES), 201);
     for (int i = 0; i < 100; i++)
         vm_frame_free_table(machine, tables[i]);
-    assert_int_equal(machine->tables, 0);
-    assert_int_equal(machine->tables_peak, 100);
+    assert_int_equal(vm_shares_now(machine, VM_SUM_TABLES), 0);
+    assert_int_equal(vm_shares_peak(machine, VM_SUM_TABLES), 100);
     assert_int_equal(vm_frames_free(machine), 1024 - 101);
     assert_int_equal(vm_frames_check(machine), 0);
     assert_ptr_equal(vm_frame_alloc_table(machine), tables[99]);
@@ -181,8 +182,8 @@ static void tables_are_reused_and_counted(void **state) {
     drop(machine, data[0]);
     for (int i = 0; i < 51; i++)
         assert_non_null(vm_frame_alloc(machine, VM_FRAME_AS_IS));
-    assert_int_equal(machine->data_peak, 151);
-    assert_int_equal(machine->frames_peak, 201);
+    assert_int_equal(vm_shares_peak(machine, VM_SUM_DATA), 151);
+    assert_int_equal(vm_shares_peak(machine, VM_SUM_FRAMES), 201);
     rig_destroy(rig);
 }
 
@@ -246,7 +247,7 @@ static void no_memory_for_descriptors_is_survived(void **state) {
         assert_non_null(vm_frame_alloc(rig->machine, VM_FRAME_AS_IS));
     assert_null(vm_frame_alloc(rig->machine, VM_FRAME_AS_IS));
     assert_null(vm_frame_alloc_table(rig->machine));
-    assert_int_equal(rig->machine->tables, 0);
+    assert_int_equal(vm_shares_now(rig->machine, VM_SUM_TABLES), 0);
     rig->allowed = UINT64_MAX;
     assert_non_null(vm_frame_alloc(rig->machine, VM_FRAME_AS_IS));
     assert_int_equal(vm_frames_check(rig->machine), 0);
@@ -280,7 +281,7 @@ static void lru_lists_keep_order(void **state) {
         pages[i] = vm_frame_alloc(machine, VM_FRAME_AS_IS);
         vm_lru_put_back(machine, pages[i]);
     }
-    assert_int_equal(zone->lru[VM_LRU_INACTIVE].pages, 8);
+    assert_int_equal(vm_lru_pages(zone, VM_LRU_INACTIVE), 8);
     assert_int_equal(vm_frames_check(machine), 0);
     vm_lru_move(machine, pages[3], VM_LRU_ACTIVE);
     vm_lru_move(machine, pages[0], VM_LRU_INACTIVE); /* from the tail to the head */
@@ -304,7 +305,7 @@ static void lru_lists_keep_order(void **state) {
     assert_ptr_equal(out[0], pages[3]);
     assert_true(vm_page_is(out[0], VM_PAGE_ACTIVE)); /* and goes back there when added */
     vm_lru_put_back(machine, out[0]);
-    assert_int_equal(zone->lru[VM_LRU_ACTIVE].pages, 1);
+    assert_int_equal(vm_lru_pages(zone, VM_LRU_ACTIVE), 1);
     assert_int_equal(vm_frames_check(machine), 0);
     rig_destroy(rig);
 }
@@ -331,9 +332,61 @@ static void many_pages_are_freed_at_once(void **state) {
     vm_pages_free(machine, pages, MANY);
     assert_int_equal(vm_frames_free(machine), before);
     assert_int_equal(vm_this_cpu(machine)->counts.memory.anonymous, 0);
-    assert_int_equal(zone_of(rig)->lru[VM_LRU_INACTIVE].pages, 0);
+    assert_int_equal(vm_lru_pages(zone_of(rig), VM_LRU_INACTIVE), 0);
     assert_int_equal(vm_frames_check(machine), 0);
     assert_joined(rig);
+    rig_destroy(rig);
+}
+
+/* Each CPU lists its pages in a part of its own; isolating takes from a part as often as it has pages. */
+static void parts_of_the_lists_age_alike(void **state) {
+    (void)state;
+    enum { MANY = 1600, FEW = 400, BATCHES = 20, BATCH = 32 };
+    struct rig *rig = rig_create(8192, VM_METADATA_ONLY, 3);
+    struct vm_machine *machine = rig->machine;
+    struct vm_page *pages[BATCH];
+    unsigned taken[3] = { 0 };
+    for (unsigned i = 0; i < MANY + FEW; i++) {
+        posix_cpu_set(i < MANY ? 0 : 2);
+        vm_lru_add(machine, vm_frame_alloc(machine, VM_FRAME_AS_IS), VM_LRU_ACTIVE);
+    }
+    assert_int_equal(zone_of(rig)->lru[0].lists[VM_LRU_ACTIVE].pages, MANY);
+    assert_int_equal(zone_of(rig)->lru[2].lists[VM_LRU_ACTIVE].pages, FEW);
+    for (unsigned i = 0; i < BATCHES; i++) {
+        assert_int_equal(vm_lru_isolate(machine, zone_of(rig), VM_LRU_ACTIVE, BATCH, pages), BATCH);
+        for (unsigned n = 0; n < BATCH; n++) {
+            taken[vm_page_part(pages[n])]++;
+            drop(machine, pages[n]);
+            drop(machine, pages[n]);
+        }
+    }
+    assert_int_equal(taken[0] + taken[2], BATCHES * BATCH);
+    assert_in_range(taken[2], BATCH * 3, BATCH * 5); /* a fifth of 20 batches */
+    assert_int_equal(vm_frames_check(machine), 0);
+    while (vm_lru_isolate(machine, zone_of(rig), VM_LRU_ACTIVE, BATCH, pages) == BATCH) {
+    }
+    assert_int_equal(vm_lru_pages(zone_of(rig), VM_LRU_ACTIVE), 0); /* of whatever part */
+    posix_cpu_set(0);
+    rig_destroy(rig);
+}
+
+static void what_cpus_share_adds_up(void **state) {
+    (void)state;
+    enum { CPUS = 3, EACH = 100 };
+    struct rig *rig = rig_create(4096, VM_METADATA_ONLY, CPUS);
+    struct vm_machine *machine = rig->machine;
+    for (unsigned cpu = 0; cpu < CPUS; cpu++) {
+        posix_cpu_set(cpu);
+        for (unsigned i = 0; i < EACH; i++)
+            vm_share_add(machine, VM_SUM_AREAS, 1);
+        assert_int_equal(vm_shares_now(machine, VM_SUM_AREAS), (cpu + 1) * EACH);
+    }
+    posix_cpu_set(0); /* and one takes away what others have added */
+    for (unsigned i = 0; i < CPUS * EACH; i++)
+        vm_share_add(machine, VM_SUM_AREAS, -1);
+    assert_int_equal(vm_shares_now(machine, VM_SUM_AREAS), 0);
+    assert_in_range(vm_shares_peak(machine, VM_SUM_AREAS), CPUS * (EACH - VM_SHARE_MOST),
+                    CPUS * EACH);
     rig_destroy(rig);
 }
 
@@ -429,7 +482,7 @@ static void cpus_do_not_disturb_each_other(void **state) {
         pthread_join(workers[i].thread, NULL);
     assert_int_equal(vm_frames_check(rig->machine), 0);
     assert_int_equal(vm_frames_free(rig->machine), 2047);
-    assert_int_equal(rig->machine->tables, 0);
+    assert_int_equal(vm_shares_now(rig->machine, VM_SUM_TABLES), 0);
     assert_joined(rig);
     rig_destroy(rig);
 }
@@ -446,6 +499,8 @@ int main(void) {
         cmocka_unit_test(no_memory_for_descriptors_is_survived),
         cmocka_unit_test(lru_lists_keep_order),
         cmocka_unit_test(many_pages_are_freed_at_once),
+        cmocka_unit_test(parts_of_the_lists_age_alike),
+        cmocka_unit_test(what_cpus_share_adds_up),
         cmocka_unit_test(misuse_is_caught),
         cmocka_unit_test(check_sees_damage),
         cmocka_unit_test(cpus_do_not_disturb_each_other),

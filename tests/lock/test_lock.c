@@ -122,11 +122,11 @@ static void writers_exclude_readers(void **state) {
 
 static void page_locks_exclude(void **state) {
     (void)state;
-    page = (struct vm_page){ .flags = 5u << VM_PAGE_FLAG_BITS };
+    page = (struct vm_page){ .flags = 5u << VM_PAGE_SECTION_SHIFT };
     exclusion_by(1, lock_page);
     exclusion_by(CPUS, lock_page);
     assert_int_equal(shared.a, CPUS * ROUNDS);
-    assert_int_equal(vm_page_flags(&page) & ~(uint32_t)VM_PAGE_WAITED, 5u << VM_PAGE_FLAG_BITS);
+    assert_int_equal(vm_page_flags(&page) & ~(uint32_t)VM_PAGE_WAITED, 5u << VM_PAGE_SECTION_SHIFT);
 }
 
 /* In which order the waiting writer and the later reader got the lock: 1 is first. */
@@ -177,7 +177,7 @@ static void readers_do_not_overtake_a_waiting_writer(void **state) {
 static void a_locked_page_stays_locked_on_one_cpu(void **state) {
     (void)state;
     struct rig *rig = rig_create(0, VM_METADATA_ONLY, 1);
-    page = (struct vm_page){ .flags = 5u << VM_PAGE_FLAG_BITS };
+    page = (struct vm_page){ .flags = 5u << VM_PAGE_SECTION_SHIFT };
     vm_page_lock(rig->machine, &page);
     assert_true(vm_page_is(&page, VM_PAGE_LOCKED));
     assert_false(vm_page_trylock(rig->machine, &page));
@@ -185,7 +185,7 @@ static void a_locked_page_stays_locked_on_one_cpu(void **state) {
     vm_page_unlock(rig->machine, &page);
     assert_true(vm_page_trylock(rig->machine, &page));
     vm_page_unlock(rig->machine, &page);
-    assert_int_equal(vm_page_flags(&page), 5u << VM_PAGE_FLAG_BITS);
+    assert_int_equal(vm_page_flags(&page), 5u << VM_PAGE_SECTION_SHIFT);
     rig_destroy(rig);
 }
 

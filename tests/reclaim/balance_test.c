@@ -28,10 +28,10 @@ static bool takes_mapped(struct rig *rig, unsigned percent, unsigned last, unsig
     uint64_t mapped = rig->machine->config.frames * percent / 100;
 
     rig->machine->config.swappiness = swappiness;
-    atomic_store(&rig->machine->cpus[0].mapped, mapped);
+    atomic_store(&rig->machine->sums[VM_SUM_MAPPED].value, mapped);
     atomic_store(&zone_at(rig, 0)->last_priority, last);
     bool takes = vm_scan_takes_mapped(&scan, zone_at(rig, 0));
-    atomic_store(&rig->machine->cpus[0].mapped, 0);
+    atomic_store(&rig->machine->sums[VM_SUM_MAPPED].value, 0);
     return takes;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_table.c - page tables against a list of what was put into them, and the software MMU. */
 #include "frame/rig.h"
+#include "vm/sum.h"
 #include "vm/table/table.h"
 
 #include <pthread.h>
@@ -89,7 +90,7 @@ static void tables_hold_what_was_put_in(void **state) {
     static struct placed placed[PLACED];
     size_t count = place_at_random(machine, root, placed, PLACED);
     qsort(placed, count, sizeof(*placed), by_address);
-    assert_int_equal(machine->tables, tables_needed(placed, count));
+    assert_int_equal(vm_shares_now(machine, VM_SUM_TABLES), tables_needed(placed, count));
     for (size_t i = 0; i < count; i++)
         assert_int_equal(look(machine, root, placed[i].address), placed[i].entry);
     assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
@@ -111,16 +112,16 @@ static void tables_hold_what_was_put_in(void **state) {
         if (placed[i].entry)
             placed[kept++] = placed[i];
     }
-    assert_int_equal(machine->tables, tables_needed(placed, kept));
+    assert_int_equal(vm_shares_now(machine, VM_SUM_TABLES), tables_needed(placed, kept));
     for (size_t i = 0; i < kept; i++)
         map(machine, root, placed[i].address, 0);
     assert_int_not_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE),
                          0); /* empty tables stand about */
     vm_tables_free(machine, vm_table_prune(machine, root, 0, VM_ADDRESS_END));
     assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
-    assert_int_equal(machine->tables, 1);
+    assert_int_equal(vm_shares_now(machine, VM_SUM_TABLES), 1);
     vm_table_free_root(machine, root);
-    assert_int_equal(machine->tables, 0);
+    assert_int_equal(vm_shares_now(machine, VM_SUM_TABLES), 0);
     assert_int_equal(vm_frames_free(machine), 8191);
     assert_int_equal(vm_frames_check(machine), 0);
     rig_destroy(rig);
@@ -323,7 +324,7 @@ static void racing_faults_make_each_table_once(void **state) {
     for (unsigned i = 0; i < CPUS; i++)
         pthread_join(workers[i].thread, NULL);
     assert_int_equal(vm_table_check(machine, root, VM_EMPTY_TABLES_NONE), 0);
-    assert_int_equal(machine->tables, 1 + 1 + (ROUNDS + 255) / 256 + ROUNDS);
+    assert_int_equal(vm_shares_now(machine, VM_SUM_TABLES), 1 + 1 + (ROUNDS + 255) / 256 + ROUNDS);
     struct vm_table_cursor cursor = vm_table_cursor(root, 0, VM_ADDRESS_END);
     uint64_t leaves = 0;
     for (; vm_table_next(machine, &cursor); leaves++) {

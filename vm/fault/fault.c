@@ -22,6 +22,7 @@
 #include "vm/fault/fault.h"
 
 #include "vm/object/swap.h"
+#include "vm/sum.h"
 
 struct fault {
     struct vm_machine *machine;
@@ -111,7 +112,7 @@ static void install_new_page(const struct fault *f, struct vm_page *page,
     vm_page_set(machine, page, VM_PAGE_ANON);
     vm_rmap_born(machine, f->area, page, VM_BIRTH_NEW);
     vm_page_adjust(machine, page, VM_ONE_MAPPING - VM_ONE_REFERENCE);
-    vm_count_mapped(machine, 1);
+    vm_share_add(machine, VM_SUM_MAPPED, 1);
     install(f, entry_for(f, page, true), reserve);
     vm_lru_add(machine, page, VM_LRU_ACTIVE);
     vm_count(machine, memory.anonymous, 1);
@@ -193,7 +194,7 @@ static int copy_page(struct fault *f, struct vm_page *source, enum copy_reason w
             vm_rmap_remove(machine, &run);
             vm_page_keep_bits(machine, source, f->entry);
             if (vm_page_adjust(machine, source, (uint64_t)0 - VM_ONE_MAPPING) < VM_ONE_MAPPING)
-                vm_count_mapped(machine, -1);
+                vm_share_add(machine, VM_SUM_MAPPED, -1);
         }
         install_new_page(f, copy, &reserve);
         unlock(f);
@@ -342,7 +343,7 @@ static void install_swapped_in(struct fault *f, struct vm_page *page, struct vm_
     if (first)
         vm_rmap_born(machine, f->area, page, exclusive ? VM_BIRTH_NEW : VM_BIRTH_RETURNED);
     if (vm_page_adjust(machine, page, VM_ONE_MAPPING) < 2 * VM_ONE_MAPPING)
-        vm_count_mapped(machine, 1);
+        vm_share_add(machine, VM_SUM_MAPPED, 1);
     install(f, entry_for(f, page, exclusive), reserve);
     vm_lru_add(machine, page, VM_LRU_ACTIVE);
 }
@@ -479,7 +480,7 @@ static void install_around(struct fault *f, struct around *around, struct vm_res
     vm_table_account(f->leaf.table, mapped - offsets, mapped);
     vm_count(machine, faults.around, (uint64_t)mapped - 1);
     if (first_mapped)
-        vm_count_mapped(machine, first_mapped);
+        vm_share_add(machine, VM_SUM_MAPPED, first_mapped);
 }
 
 static void put_around(struct fault *f, struct around *around) {

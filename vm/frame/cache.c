@@ -21,6 +21,7 @@
  */
 #include "vm/frame/cache.h"
 #include "vm/memory.h"
+#include "vm/sum.h"
 
 #define BLOCK_BYTES_LEAST  ((size_t)16384)
 #define RECORDS_LEAST      8u /* in a block */
@@ -90,13 +91,13 @@ static inline void count_in(struct vm_machine *machine, struct vm_cache *cache, 
     write(&cache->live_bytes, live);
     if (live > read(&cache->peak_bytes))
         write(&cache->peak_bytes, live);
-    vm_sum_add(machine, &machine->cost_live[cache->cost], &machine->cost_peak[cache->cost], bytes);
+    vm_sum_add(machine, &machine->costs[cache->cost], (int64_t)bytes);
 }
 
 static inline void count_out(struct vm_machine *machine, struct vm_cache *cache, size_t bytes) {
     write(&cache->live, read(&cache->live) - 1);
     write(&cache->live_bytes, read(&cache->live_bytes) - bytes);
-    vm_sum_subtract(machine, &machine->cost_live[cache->cost], bytes);
+    vm_sum_add(machine, &machine->costs[cache->cost], -(int64_t)bytes);
 }
 
 static void *take_from_port(struct vm_machine *machine, struct vm_cache *cache, size_t bytes,
@@ -132,8 +133,7 @@ static void note_peak(struct vm_machine *machine, struct vm_cache *cache) {
     write(&cache->live_bytes, now);
     if (now > read(&cache->peak_bytes))
         write(&cache->peak_bytes, now);
-    vm_sum_add(machine, &machine->cost_live[cache->cost], &machine->cost_peak[cache->cost],
-               now - before);
+    vm_sum_add(machine, &machine->costs[cache->cost], (int64_t)(now - before));
 }
 
 static uint64_t max_u64(uint64_t a, uint64_t b) {
@@ -157,7 +157,7 @@ void vm_cache_each(const struct vm_machine *machine,
 }
 
 uint64_t vm_cost_peak(const struct vm_machine *machine, enum vm_cost cost) {
-    return read(&machine->cost_peak[cost]);
+    return vm_sum_peak(&machine->costs[cost]);
 }
 
 /* ---------------------------------------------------------------- checks of debug builds */

@@ -6,6 +6,11 @@
  * and must hold exactly as many. => nobody else uses the machine meanwhile
  */
 #include "vm/frame/zone.h"
+#include "vm/sum.h"
+
+/* The bits that say where among the LRU lists a page is. */
+#define PART_AND_LIST                                                                              \
+    (((1u << VM_PAGE_PART_BITS) - 1) << VM_PAGE_PART_SHIFT | VM_PAGE_LISTED | VM_PAGE_ACTIVE)
 
 /* What the descriptors of a zone say. */
 struct census {
@@ -35,7 +40,7 @@ static uint64_t count_block(const struct vm_machine *machine, const struct vm_zo
         const struct vm_page *page = vm_page_of(machine, frame + i);
         census->differences += vm_page_zone(machine, page) != zone;
         census->differences += vm_page_counts(page) != 0 || page->owner || page->rmap ||
-                               (i && vm_page_is(page, (1u << VM_PAGE_FLAG_BITS) - 1));
+                               (i && vm_page_is(page, (1u << VM_PAGE_SECTION_SHIFT) - 1));
     }
     return frames;
 }
@@ -110,9 +115,11 @@ static uint64_t check_cpu_lists(const struct vm_machine *machine, const struct v
                                 const struct census *census) {
     uint64_t differences = 0, sum = 0;
     for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++) {
+        uint64_t before = sum;
         differences += check_cpu_list(machine, &zone->cpu[cpu].hot, &sum);
         differences += check_cpu_list(machine, &zone->cpu[cpu].cold, &sum);
         differences += check_cpu_list(machine, &zone->cpu[cpu].tables, &sum);
+        differences += differs(sum - before, zone->cpu[cpu].listed);
     }
     return differences + differs(sum, census->on_cpu_lists);
 }
@@ -122,10 +129,15 @@ static uint64_t check_lru(const struct vm_machine *machine, const struct vm_zone
     uint64_t differences = 0, length;
     for (unsigned list = 0; list < VM_LRU_LISTS; list++) {
         uint32_t flags = VM_PAGE_LISTED | (list == VM_LRU_ACTIVE ? VM_PAGE_ACTIVE : 0);
-        differences += follow(machine, zone->lru[list].head, zone->frames,
-                              VM_PAGE_LISTED | VM_PAGE_ACTIVE, flags, &length);
-        differences += differs(length, zone->lru[list].pages);
-        differences += differs(length, census->in_lru[list]);
+        uint64_t sum = 0;
+        for (unsigned part = 0; part < zone->part_count; part++) {
+            const struct vm_lru *lru = &zone->lru[part].lists[list];
+            differences += follow(machine, lru->head, zone->frames, PART_AND_LIST,
+                                  part << VM_PAGE_PART_SHIFT | flags, &length);
+            differences += differs(length, lru->pages);
+            sum += length;
+        }
+        differences += differs(sum, census->in_lru[list]);
     }
     return differences;
 }
@@ -136,17 +148,17 @@ static uint64_t check_zone(const struct vm_machine *machine, const struct vm_zon
     *mapped += census.mapped;
     return census.differences + check_blocks(machine, zone, &census) +
            check_cpu_lists(machine, zone, &census) + check_lru(machine, zone, &census) +
-           differs(census.free, atomic_load_explicit(&zone->free_frames, memory_order_relaxed));
+           differs(census.free, vm_zone_free(zone));
 }
 
-/* Before it is drained: each page of a pagevec says so, or has died there. */
+/* Before it is drained: each page of a pagevec says so. */
 static uint64_t check_pagevec(const struct vm_pagevec *vec) {
     uint64_t differences = vec->count > VM_PAGEVEC_PAGES;
 
     for (unsigned i = 0; i < vec->count && !differences; i++) {
         const struct vm_page *page = vec->pages[i];
         differences += vm_page_is(page, VM_PAGE_LISTED | VM_PAGE_FREE);
-        differences += vm_page_is(page, VM_PAGE_ON_CPU) != (vm_page_counts(page) != 0);
+        differences += !vm_page_is(page, VM_PAGE_ON_CPU) || vm_page_counts(page) == 0;
     }
     return differences;
 }
@@ -158,5 +170,5 @@ uint64_t vm_frames_check(struct vm_machine *machine) {
     vm_lru_drain(machine);
     for (unsigned z = 0; z < machine->zone_count; z++)
         differences += check_zone(machine, &machine->zones[z], &mapped);
-    return differences + differs(mapped, vm_mapped_pages(machine));
+    return differences + differs(mapped, vm_shares_now(machine, VM_SUM_MAPPED));
 }

@@ -5,7 +5,7 @@
  *   node.c     nodes and zones, sections and their descriptors, the machine's frames
  *   buddy.c    free blocks of 2^order frames in a zone
  *   hot.c      per-CPU hot and cold lists in front of the buddy allocator; allocation and freeing
- *   lru.c      the active and inactive list of a zone
+ *   lru.c      the active and inactive lists of a zone
  *   pagevec.c  pages on their way there, by CPU
  *   check.c    whether all of these agree, for tests
  *   cache.c    named caches of records (cache.h)
@@ -22,6 +22,15 @@ enum vm_lru_list { VM_LRU_INACTIVE, VM_LRU_ACTIVE, VM_LRU_LISTS };
 struct vm_lru {
     uint32_t head, tail;    /* frame numbers; new pages enter at the head */
     _Atomic uint64_t pages; /* changed under the lock, read by anyone */
+};
+
+#define VM_LRU_PARTS_MOST (1u << VM_PAGE_PART_BITS)
+
+/* A zone's lists are in parts, so that CPUs that list their pages do not wait for each other: each CPU
+ * has its part, or shares it with a few. */
+struct vm_lru_part {
+    _Alignas(64) struct vm_lock lock; /* VM_RANK_LRU */
+    struct vm_lru lists[VM_LRU_LISTS];
 };
 
 /* A CPU's own free frames of a zone, linked through next and previous.
@@ -49,24 +58,29 @@ struct vm_zone {
     uint64_t first_frame, frames;
     uint64_t watermark[VM_WATERMARKS];
     uint64_t for_tables; /* low memory: kept beyond that from pages that could lie elsewhere */
+    unsigned cpu_count, part_count; /* of cpu[] and lru[] */
 
-    struct vm_lock lock;            /* VM_RANK_ZONE */
-    uint32_t free_heads[VM_ORDERS]; /* doubly linked through next and previous */
+    _Alignas(64) struct vm_lock lock; /* VM_RANK_ZONE */
+    uint32_t free_heads[VM_ORDERS];   /* doubly linked through next and previous */
     uint64_t free_blocks[VM_ORDERS];
     uint64_t untouched; /* frames from here to the zone's end have never been free blocks yet */
-    _Atomic uint64_t free_frames; /* all free frames, those on CPUs' lists included */
+    _Atomic uint64_t free_frames; /* of blocks and untouched; CPUs' lists have the others */
 
-    struct vm_lock lru_lock; /* VM_RANK_LRU */
-    struct vm_lru lru[VM_LRU_LISTS];
+    struct vm_lru_part lru[VM_LRU_PARTS_MOST];
 
     /* Reclaim's, without a lock. */
-    _Atomic uint64_t scanned, freed; /* pages of the inactive list, since the machine's creation */
-    _Atomic uint64_t fruitless;      /* of those scanned: since one was freed last */
-    _Atomic uint32_t last_priority;  /* that the last reclaim came down to */
-    _Atomic uint32_t refill;         /* a fraction of an active page, due to be looked at */
+    _Alignas(64) _Atomic uint64_t scanned,
+        freed;                      /* pages of the inactive list, since the machine's creation */
+    _Atomic uint64_t fruitless;     /* of those scanned: since one was freed last */
+    _Atomic uint32_t last_priority; /* that the last reclaim came down to */
+    _Atomic uint32_t refill;        /* a fraction of an active page, due to be looked at */
+    _Atomic uint64_t turns;         /* whose part's turn it is: vm_lru_isolate() */
 
     struct vm_zone_cpu {
-        struct vm_lock lock; /* VM_RANK_CPU_FRAMES; others take it when the zone has run out */
+        _Alignas(
+            64) struct vm_lock lock; /* VM_RANK_CPU_FRAMES; others take it when the zone has run
+                                             out */
+        _Atomic uint32_t listed;     /* frames of all three, for those who only look */
         struct vm_hot_list hot, cold, tables;
     } cpu[VM_CPUS_MAX];
 };
@@ -155,7 +169,8 @@ void vm_frame_copy(struct vm_machine *machine, struct vm_page *to, const struct 
 
 static inline struct vm_zone *vm_page_zone(const struct vm_machine *machine,
                                            const struct vm_page *page) {
-    const struct vm_section *section = &machine->sections[vm_page_flags(page) >> VM_PAGE_FLAG_BITS];
+    const struct vm_section *section =
+        &machine->sections[vm_page_flags(page) >> VM_PAGE_SECTION_SHIFT];
     struct vm_zone *zone = section->zone;
     if (section->mixed)
         while (vm_page_frame(machine, page) >= zone->first_frame + zone->frames)
@@ -167,15 +182,17 @@ static inline unsigned vm_page_node(const struct vm_machine *machine, const stru
     return (unsigned)(vm_page_zone(machine, page)->node - machine->nodes);
 }
 
-static inline uint64_t vm_zone_free(const struct vm_zone *zone) {
-    return atomic_load_explicit(&zone->free_frames, memory_order_relaxed);
-}
+/* Frames that are free. While some are on their way between zone and CPU they may count twice. */
+uint64_t vm_zone_free(const struct vm_zone *zone);
 
 static inline uint64_t vm_lru_pages(const struct vm_zone *zone, enum vm_lru_list list) {
-    return atomic_load_explicit(&zone->lru[list].pages, memory_order_relaxed);
+    uint64_t pages = 0;
+    for (unsigned part = 0; part < zone->part_count; part++)
+        pages += atomic_load_explicit(&zone->lru[part].lists[list].pages, memory_order_relaxed);
+    return pages;
 }
 
-/* ---- LRU lists; all take the zone's lru_lock. A page is LISTED on at most one list, or parked. */
+/* ---- LRU lists; all take a part's lock. A page is LISTED on at most one list, or parked. */
 
 /* Puts a page at the head of the list, unless it is LISTED: somebody else may have been quicker. With
  * several CPUs it is parked first, and follows in a while or when somebody asks for it. */
@@ -184,19 +201,17 @@ void vm_lru_add(struct vm_machine *machine, struct vm_page *page, enum vm_lru_li
 void vm_lru_put_back(struct vm_machine *machine, struct vm_page *page);
 /* Takes it off, if it is on one. Returns whether it was. */
 bool vm_lru_remove(struct vm_machine *machine, struct vm_page *page);
-/* Takes those that are on one off, under one lock. Returns how many may be freed at once: they come
- * first in `pages`. The others are parked, and vm_lru_drain() frees them. => nobody holds them; all
- * are of this zone */
-unsigned vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
-                            struct vm_page **pages, unsigned n);
-/* Puts the pages that CPUs have parked on their lists: all CPUs', or this one's. */
+/* Takes those that are on one or parked off. => nobody holds them; all are of this zone */
+void vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
+                        struct vm_page *const *pages, unsigned n);
+/* Puts the pages that CPUs have parked on their lists. */
 void vm_lru_drain(struct vm_machine *machine);
-void vm_lru_drain_this_cpu(struct vm_machine *machine);
 /* Moves a LISTED page to the head of this list. */
 void vm_lru_move(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list);
 /* Moves a LISTED page to the tail of the inactive list: the next to be looked at. */
 void vm_lru_move_to_tail(struct vm_machine *machine, struct vm_page *page);
-/* Takes up to n pages off the tail, each with a reference taken; those being freed are skipped. */
+/* Takes up to n pages off a tail, each with a reference taken; those being freed are skipped. It is
+ * the parts' turn as often as they have pages, so all of them age alike. */
 unsigned vm_lru_isolate(struct vm_machine *machine, struct vm_zone *zone, enum vm_lru_list list,
                         unsigned n, struct vm_page **pages);
 

@@ -11,16 +11,19 @@
  * Zones are tried in the order of the node's list: first for one above its low watermark; if there
  * is none the nodes' reclaim threads are woken, and min will do. Who finds all at min asks for
  * reclaim first. Reclaim allocates, too: for that, and when nothing could be freed, frames go down to
- * the last one. Who finds a zone empty gives all CPUs' lists of it back, and what
- * died in pagevecs, and looks again, so a
+ * the last one. Who finds a zone empty gives all CPUs' lists of it back and looks again, so a
  * machine of 64 frames uses all 64. That is what a CPU's lists have a lock for, which nobody else
  * wants otherwise.
+ *
+ * Free frames are counted where they are: zone->free_frames changes with a batch, under the zone's lock,
+ * and each CPU counts what it has listed. Whether a zone is above a mark is usually clear from the zone
+ * and this CPU's lists alone; only when it is not, the others' are looked at.
  */
 #include "vm/frame/zone.h"
 #include "vm/memory.h"
+#include "vm/sum.h"
 
 #define SPARE_TABLES_MOST 64
-#define PAGES_AT_ONCE     64
 #define IN_VAIN_MOST      8
 #define TURNS_TO_WAIT     10000
 
@@ -32,11 +35,22 @@ static void list_init(struct vm_hot_list *list, uint32_t low, uint32_t high, uin
     };
 }
 
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* Linux 2.5's, which is 1 below 32 MiB. Several CPUs would meet at the zone's lock for each frame then,
+ * so they get more, as long as all of their lists together hold no more than an 8th of the zone. */
+static uint32_t batch_of(const struct vm_zone *zone) {
+    uint64_t batch = least(zone->frames / 1024, 64) / 4;
+    uint64_t share = zone->cpu_count > 1 ? zone->frames / (64 * (uint64_t)zone->cpu_count) : 1;
+    uint64_t floor = least(share, 16);
+    batch = batch > floor ? batch : floor;
+    return (uint32_t)(batch > 0 ? batch : 1);
+}
+
 void vm_hot_lists_init(struct vm_zone *zone, unsigned cpu) {
-    uint64_t chunk = zone->frames / 1024;
-    uint32_t batch = (uint32_t)(chunk < 64 ? chunk : 64) / 4;
-    if (batch == 0)
-        batch = 1;
+    uint32_t batch = batch_of(zone);
     list_init(&zone->cpu[cpu].hot, 2 * batch, 6 * batch, batch);
     list_init(&zone->cpu[cpu].cold, 0, 2 * batch, batch);
     list_init(&zone->cpu[cpu].tables, 0, SPARE_TABLES_MOST, batch);
@@ -91,6 +105,12 @@ static unsigned order_within(uint32_t n) {
     return order;
 }
 
+static inline void count_listed(struct vm_zone_cpu *lists) {
+    atomic_store_explicit(&lists->listed,
+                          lists->hot.count + lists->cold.count + lists->tables.count,
+                          memory_order_relaxed);
+}
+
 /* A machine of one CPU has nothing to lock, but keeps to the order where that is checked. */
 static inline void lock_lists(struct vm_machine *machine, struct vm_zone_cpu *lists) {
     if (machine->smp || VM_DEBUG >= 2)
@@ -98,13 +118,26 @@ static inline void lock_lists(struct vm_machine *machine, struct vm_zone_cpu *li
 }
 
 static inline void unlock_lists(struct vm_machine *machine, struct vm_zone_cpu *lists) {
+    count_listed(lists);
     if (machine->smp || VM_DEBUG >= 2)
         vm_unlock(machine, &lists->lock, VM_RANK_CPU_FRAMES);
 }
 
-/* Whole blocks where there are any: the frames of one are listed without splitting it.
+static inline uint64_t load(const _Atomic uint64_t *word) {
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/* n more frames, or by two's complement fewer, that are on no CPU's list. => the zone's lock held */
+static inline void count_in_zone(struct vm_zone *zone, uint64_t n) {
+    atomic_store_explicit(&zone->free_frames, load(&zone->free_frames) + n, memory_order_release);
+}
+
+/* Whole blocks where there are any: the frames of one are listed without splitting it. They count on the
+ * list first, so that nobody misses them who adds up both.
  * => lists locked, as for all of these */
-static void refill(struct vm_machine *machine, struct vm_zone *zone, struct vm_hot_list *list) {
+static void refill(struct vm_machine *machine, struct vm_zone *zone, struct vm_zone_cpu *lists,
+                   struct vm_hot_list *list) {
+    uint32_t before = list->count;
     vm_lock(machine, &zone->lock, VM_RANK_ZONE);
     for (uint32_t wanted = list->batch; wanted;) {
         unsigned order = order_within(wanted);
@@ -115,16 +148,20 @@ static void refill(struct vm_machine *machine, struct vm_zone *zone, struct vm_h
             push_tail(machine, list, frame + i);
         wanted -= 1u << order;
     }
+    count_listed(lists);
+    count_in_zone(zone, (uint64_t)before - list->count);
     vm_unlock(machine, &zone->lock, VM_RANK_ZONE);
 }
 
 static void drain(struct vm_machine *machine, struct vm_zone *zone, struct vm_hot_list *list,
                   uint32_t frames) {
+    uint32_t before = list->count;
     if (list->count == 0)
         return;
     vm_lock(machine, &zone->lock, VM_RANK_ZONE);
     for (; frames && list->count; frames--)
         vm_buddy_give(machine, zone, pop_tail(machine, list), 0);
+    count_in_zone(zone, before - list->count);
     vm_unlock(machine, &zone->lock, VM_RANK_ZONE);
 }
 
@@ -146,36 +183,28 @@ void vm_frames_drain(struct vm_machine *machine) {
 
 /* ---------------------------------------------------------------- counting */
 
-static inline uint64_t load(const _Atomic uint64_t *word) {
-    return atomic_load_explicit(word, memory_order_relaxed);
+static inline uint64_t listed(const struct vm_zone *zone, unsigned cpu) {
+    return atomic_load_explicit(&zone->cpu[cpu].listed, memory_order_relaxed);
 }
 
-static inline uint64_t free_frames(const struct vm_machine *machine) {
-    uint64_t sum = 0;
-    for (unsigned z = 0; z < machine->zone_count; z++)
-        sum += load(&machine->zones[z].free_frames);
+uint64_t vm_zone_free(const struct vm_zone *zone) {
+    uint64_t sum = atomic_load_explicit(&zone->free_frames, memory_order_acquire);
+    for (unsigned cpu = 0; cpu < zone->cpu_count; cpu++)
+        sum += listed(zone, cpu);
     return sum;
 }
 
 uint64_t vm_frames_free(const struct vm_machine *machine) {
-    return free_frames(machine);
+    uint64_t sum = 0;
+    for (unsigned z = 0; z < machine->zone_count; z++)
+        sum += vm_zone_free(&machine->zones[z]);
+    return sum;
 }
 
-static inline void raise(_Atomic uint64_t *peak, uint64_t value) {
-    uint64_t top = load(peak);
-    while (value > top && !atomic_compare_exchange_weak_explicit(
-                              peak, &top, value, memory_order_relaxed, memory_order_relaxed)) {
-    }
-}
-
-/* After an allocation. The two sums are read one after the other, so with many CPUs `tables` may be
- * newer than `used`, and larger. */
-static inline void note_peaks(struct vm_machine *machine) {
-    uint64_t used = machine->config.frames - free_frames(machine);
-    uint64_t tables = load(&machine->tables);
-    raise(&machine->frames_peak, used);
-    if (used > tables)
-        raise(&machine->data_peak, used - tables);
+/* More frames in use, or fewer, for data or tables. */
+static inline void count_used(struct vm_machine *machine, enum vm_shared_sum kind, int64_t n) {
+    vm_share_add(machine, VM_SUM_FRAMES, n);
+    vm_share_add(machine, kind, n);
 }
 
 /* ---------------------------------------------------------------- taking */
@@ -192,7 +221,7 @@ static inline struct vm_page *take_listed(struct vm_machine *machine, struct vm_
     if (*cleared)
         list = &lists->tables;
     else if (list->count <= list->low)
-        refill(machine, zone, list);
+        refill(machine, zone, lists, list);
     struct vm_page *page = list->count ? pop_head(machine, list) : NULL;
     unlock_lists(machine, lists);
     return page;
@@ -210,8 +239,6 @@ static inline struct vm_page *take_from_zone(struct vm_machine *machine, struct 
     bool cleared;
     struct vm_page *page = take_listed(machine, zone, cpu, purpose, &cleared);
     if (!page) {
-        if (machine->smp)
-            vm_lru_drain(machine);
         drain_zone(machine, zone);
         page = take_listed(machine, zone, cpu, purpose, &cleared);
     }
@@ -222,8 +249,11 @@ static inline struct vm_page *take_from_zone(struct vm_machine *machine, struct 
 
 static inline uint64_t frames_to_leave(const struct vm_zone *zone, enum purpose purpose,
                                        enum vm_watermark mark) {
-    uint64_t for_tables = purpose == TABLE || mark == VM_WATERMARK_NONE ? 0 : zone->for_tables;
-    return zone->watermark[mark] + for_tables;
+    return zone->watermark[mark] + (purpose == TABLE ? 0 : zone->for_tables);
+}
+
+static inline bool is_above(const struct vm_zone *zone, unsigned cpu, uint64_t frames) {
+    return load(&zone->free_frames) + listed(zone, cpu) > frames || vm_zone_free(zone) > frames;
 }
 
 /* From the first of the zones that is above the mark. */
@@ -232,13 +262,11 @@ static inline struct vm_page *take(struct vm_machine *machine, const struct vm_z
     unsigned cpu = vm_cpu_number(machine);
     for (unsigned i = 0; i < zones->count; i++) {
         struct vm_zone *zone = zones->zones[i];
-        if (load(&zone->free_frames) <= frames_to_leave(zone, purpose, mark))
+        if (mark != VM_WATERMARK_NONE && !is_above(zone, cpu, frames_to_leave(zone, purpose, mark)))
             continue;
         struct vm_page *page = take_from_zone(machine, zone, cpu, purpose);
-        if (!page)
-            continue;
-        vm_fetch_add(machine, &zone->free_frames, (uint64_t)0 - 1);
-        return page;
+        if (page)
+            return page;
     }
     return NULL;
 }
@@ -336,7 +364,7 @@ static inline struct vm_page *begin_life(struct vm_machine *machine, struct vm_p
     vm_page_reset_flags(page, 0);
     /* Last: from here on whoever comes by its number may take a reference. */
     atomic_store_explicit(&page->counts, VM_ONE_REFERENCE, memory_order_release);
-    note_peaks(machine);
+    count_used(machine, VM_SUM_DATA, 1);
     if (want == VM_FRAME_ZEROED)
         vm_frame_zero(machine, page, 0, VM_PAGE_SIZE);
     return page;
@@ -359,7 +387,7 @@ struct vm_page *vm_frame_alloc_on(struct vm_machine *machine, unsigned node,
     return begin_life(machine, take_above_min(machine, zones, purpose_of(want)), want);
 }
 
-/* => lists locked, and the zone's free_frames has counted it: else a CPU that takes it from the zone could get below 0 */
+/* => lists locked */
 static inline void put_listed(struct vm_machine *machine, struct vm_zone *zone,
                               struct vm_hot_list *list, struct vm_page *page) {
     push_head(machine, list, page, (uint32_t)vm_page_frame(machine, page));
@@ -377,8 +405,9 @@ static inline void check_unused(struct vm_machine *machine, const struct vm_page
     (void)page;
 }
 
-void vm_frames_list_free(struct vm_machine *machine, struct vm_zone *zone,
-                         struct vm_page *const *pages, unsigned n) {
+/* Lists frames of the zone as free that nobody holds. */
+static void list_free(struct vm_machine *machine, struct vm_zone *zone,
+                      struct vm_page *const *pages, unsigned n) {
     unsigned cpu = vm_cpu_number(machine);
     struct vm_zone_cpu *lists = &zone->cpu[cpu];
     struct vm_hot_list *list = machine->cpus[cpu].in_shortage ? &lists->cold : &lists->hot;
@@ -392,14 +421,11 @@ void vm_frames_list_free(struct vm_machine *machine, struct vm_zone *zone,
     for (unsigned i = 0; i < n; i++)
         put_listed(machine, zone, list, pages[i]);
     unlock_lists(machine, lists);
+    count_used(machine, VM_SUM_DATA, -(int64_t)n);
 }
 
 void vm_frame_free(struct vm_machine *machine, struct vm_page *page) {
-    struct vm_zone *zone = vm_page_zone(machine, page);
-
-    check_unused(machine, page);
-    vm_fetch_add(machine, &zone->free_frames, 1);
-    vm_frames_list_free(machine, zone, &page, 1);
+    list_free(machine, vm_page_zone(machine, page), &page, 1);
 }
 
 /* How many of the n pages, from the first on, are of the first one's zone. */
@@ -419,28 +445,15 @@ static void count_anonymous_out(struct vm_machine *machine, struct vm_page *cons
     vm_count(machine, memory.anonymous, 0 - anonymous);
 }
 
-/* Those that are still in a pagevec count as free, and are had by draining it. */
-static void free_pages_of_zone(struct vm_machine *machine, struct vm_zone *zone,
-                               struct vm_page *const *pages, unsigned n) {
-    struct vm_page *dead[PAGES_AT_ONCE];
-
-    for (unsigned i = 0; i < n; i++)
-        dead[i] = pages[i];
-    vm_fetch_add(machine, &zone->free_frames, n); /* first: another CPU may drain it and take it */
-    unsigned at_hand = vm_lru_remove_dead(machine, zone, dead, n);
-    vm_frames_list_free(machine, zone, dead, at_hand);
-    if (at_hand < n)
-        vm_lru_drain_this_cpu(machine);
-}
-
 void vm_pages_free(struct vm_machine *machine, struct vm_page *const *pages, unsigned n) {
     count_anonymous_out(machine, pages, n);
     if (machine->pages_freed)
         machine->pages_freed(machine, pages, n);
     while (n) {
         struct vm_zone *zone = vm_page_zone(machine, pages[0]);
-        unsigned same = pages_of_one_zone(machine, pages, n < PAGES_AT_ONCE ? n : PAGES_AT_ONCE);
-        free_pages_of_zone(machine, zone, pages, same);
+        unsigned same = pages_of_one_zone(machine, pages, n);
+        vm_lru_remove_dead(machine, zone, pages, same);
+        list_free(machine, zone, pages, same);
         pages += same;
         n -= same;
     }
@@ -466,8 +479,7 @@ struct vm_page *vm_frame_alloc_table(struct vm_machine *machine) {
     check_zero(machine, page);
     page->swap = 0;
     vm_page_reset_flags(page, VM_PAGE_TABLE);
-    vm_sum_add(machine, &machine->tables, &machine->tables_peak, 1);
-    note_peaks(machine);
+    count_used(machine, VM_SUM_TABLES, 1);
     return page;
 }
 
@@ -479,8 +491,7 @@ void vm_frame_free_table(struct vm_machine *machine, struct vm_page *page) {
     page->owner = NULL;
     page->index = 0;
     page->rmap = 0;
-    vm_sum_subtract(machine, &machine->tables, 1);
-    vm_fetch_add(machine, &zone->free_frames, 1);
+    count_used(machine, VM_SUM_TABLES, -1);
     struct vm_zone_cpu *lists = &zone->cpu[vm_cpu_number(machine)];
     lock_lists(machine, lists);
     put_listed(machine, zone, &lists->tables, page);

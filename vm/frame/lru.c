@@ -2,12 +2,15 @@
 /*
  * lru.c - a zone's active and inactive lists of pages.
  *
- * VM_PAGE_LISTED and VM_PAGE_ACTIVE say which list a page is on; both, and the links, change under
- * the zone's lru_lock. A list holds no reference: vm_page_free() takes a page off that nobody holds
- * any more. Between the last reference and that, reclaim may find the page on its list; a count
- * of zero tells it to leave the page alone.
+ * With several CPUs a zone has several parts, each with a lock, an active and an inactive list; a CPU's
+ * pages go to its own part, by way of its pagevec (pagevec.c). So CPUs that fault and exit meet only
+ * where one frees what another has listed. Reclaim goes through the parts by turns.
  *
- * Machines of several CPUs come here by way of their pagevecs (pagevec.c).
+ * VM_PAGE_LISTED and VM_PAGE_ACTIVE say which list of its part a page is on; both, and the links, change
+ * under the part's lock. Which part it is stands in the page's flags, and changes only while the page is
+ * neither listed nor parked; who has waited for the lock looks again. A list holds no reference:
+ * vm_page_free() takes a page off that nobody holds any more. Between the last reference and that,
+ * reclaim may find the page on its list; a count of zero tells it to leave the page alone.
  */
 #include "vm/frame/zone.h"
 
@@ -15,7 +18,7 @@ static enum vm_lru_list list_of(const struct vm_page *page) {
     return vm_page_is(page, VM_PAGE_ACTIVE) ? VM_LRU_ACTIVE : VM_LRU_INACTIVE;
 }
 
-/* => lru_lock held */
+/* => the part locked */
 static void count(struct vm_lru *list, uint64_t n) {
     uint64_t pages = atomic_load_explicit(&list->pages, memory_order_relaxed);
     atomic_store_explicit(&list->pages, pages + n, memory_order_relaxed);
@@ -57,12 +60,37 @@ static void unlink_page(struct vm_machine *machine, struct vm_lru *list, struct 
     count(list, (uint64_t)0 - 1);
 }
 
-void vm_lru_link(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page,
+void vm_lru_init(struct vm_zone *zone) {
+    for (unsigned part = 0; part < zone->part_count; part++)
+        for (unsigned list = 0; list < VM_LRU_LISTS; list++)
+            zone->lru[part].lists[list].head = zone->lru[part].lists[list].tail = VM_NO_LINK;
+}
+
+/* ---------------------------------------------------------------- parts */
+
+static struct vm_lru_part *lock_part(struct vm_machine *machine, const struct vm_page *page) {
+    struct vm_zone *zone = vm_page_zone(machine, page);
+    for (;;) {
+        struct vm_lru_part *part = vm_lru_part_of(zone, page);
+        vm_lock(machine, &part->lock, VM_RANK_LRU);
+        if (vm_lru_part_of(zone, page) == part)
+            return part;
+        vm_unlock(machine, &part->lock, VM_RANK_LRU);
+    }
+}
+
+static void unlock_part(struct vm_machine *machine, struct vm_lru_part *part) {
+    vm_unlock(machine, &part->lock, VM_RANK_LRU);
+}
+
+/* ---------------------------------------------------------------- coming and going */
+
+void vm_lru_link(struct vm_machine *machine, struct vm_lru_part *part, struct vm_page *page,
                  enum vm_lru_list list) {
     vm_page_clear(machine, page, VM_PAGE_ACTIVE);
     vm_page_set(machine, page,
                 list == VM_LRU_ACTIVE ? VM_PAGE_LISTED | VM_PAGE_ACTIVE : VM_PAGE_LISTED);
-    link_head(machine, &zone->lru[list], page);
+    link_head(machine, &part->lists[list], page);
 }
 
 void vm_lru_add(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list) {
@@ -71,65 +99,57 @@ void vm_lru_add(struct vm_machine *machine, struct vm_page *page, enum vm_lru_li
         vm_lru_park(machine, page, list);
         return;
     }
-    struct vm_zone *zone = vm_page_zone(machine, page);
-    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
+    struct vm_lru_part *part = lock_part(machine, page);
     if (!vm_page_is(page, VM_PAGE_LISTED))
-        vm_lru_link(machine, zone, page, list);
-    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
+        vm_lru_link(machine, part, page, list);
+    unlock_part(machine, part);
 }
 
 void vm_lru_put_back(struct vm_machine *machine, struct vm_page *page) {
     vm_lru_add(machine, page, list_of(page));
 }
 
-/* Who wants to take or move a page that is on its way has it arrive first. */
-static inline void have_arrive(struct vm_machine *machine, const struct vm_page *page) {
-    if (vm_page_is(page, VM_PAGE_ON_CPU))
-        vm_lru_drain(machine);
-}
-
 bool vm_lru_remove(struct vm_machine *machine, struct vm_page *page) {
-    struct vm_zone *zone = vm_page_zone(machine, page);
-    have_arrive(machine, page);
-    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
+    vm_lru_have_arrive(machine, page);
+    struct vm_lru_part *part = lock_part(machine, page);
     bool listed = vm_page_is(page, VM_PAGE_LISTED);
     if (listed) {
-        unlink_page(machine, &zone->lru[list_of(page)], page);
+        unlink_page(machine, &part->lists[list_of(page)], page);
         vm_page_clear(machine, page, VM_PAGE_LISTED);
     }
-    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
+    unlock_part(machine, part);
     return listed;
 }
 
-/* Nobody holds these pages, so their flags are nobody else's to change: a plain store will do. True:
- * it can be freed; false: it is in a CPU's pagevec, and no longer says so. Then it is the pagevec's. */
-static bool remove_dead(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page) {
-    uint32_t flags = vm_page_flags(page);
-    if (flags & VM_PAGE_LISTED)
-        unlink_page(machine, &zone->lru[list_of(page)], page);
-    atomic_store_explicit(&page->flags, flags & ~(uint32_t)(VM_PAGE_LISTED | VM_PAGE_ON_CPU),
+/* Nobody holds these pages, so where they are listed, they stay; and their flags are nobody else's to
+ * change: a plain store will do. */
+static void remove_dead(struct vm_machine *machine, struct vm_lru_part *part,
+                        struct vm_page *page) {
+    unlink_page(machine, &part->lists[list_of(page)], page);
+    atomic_store_explicit(&page->flags, vm_page_flags(page) & ~(uint32_t)VM_PAGE_LISTED,
                           memory_order_relaxed);
-    return !(flags & VM_PAGE_ON_CPU);
 }
 
-static bool all_unlisted(struct vm_page *const *pages, unsigned n) {
+/* One after the other, and the part's lock is kept as long as they are in the same one. */
+void vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
+                        struct vm_page *const *pages, unsigned n) {
+    struct vm_lru_part *locked = NULL;
     for (unsigned i = 0; i < n; i++)
-        if (vm_page_is(pages[i], VM_PAGE_LISTED | VM_PAGE_ON_CPU))
-            return false;
-    return true;
-}
-
-unsigned vm_lru_remove_dead(struct vm_machine *machine, struct vm_zone *zone,
-                            struct vm_page **pages, unsigned n) {
-    unsigned free = 0;
-    if (all_unlisted(pages, n))
-        return n;
-    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
-    for (unsigned i = 0; i < n; i++)
-        if (remove_dead(machine, zone, pages[i]))
-            pages[free++] = pages[i];
-    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
-    return free;
+        if (vm_page_is(pages[i], VM_PAGE_ON_CPU))
+            vm_lru_unpark_dead(machine, pages[i]);
+    for (unsigned i = 0; i < n; i++) {
+        if (!vm_page_is(pages[i], VM_PAGE_LISTED))
+            continue;
+        struct vm_lru_part *part = vm_lru_part_of(zone, pages[i]);
+        if (locked && locked != part)
+            unlock_part(machine, locked);
+        if (locked != part)
+            vm_lock(machine, &part->lock, VM_RANK_LRU);
+        locked = part;
+        remove_dead(machine, part, pages[i]);
+    }
+    if (locked)
+        unlock_part(machine, locked);
 }
 
 enum end { HEAD, TAIL };
@@ -137,21 +157,20 @@ enum end { HEAD, TAIL };
 /* A page that reclaim has isolated meanwhile stays off the lists. */
 static void move(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list,
                  enum end end) {
-    struct vm_zone *zone = vm_page_zone(machine, page);
-    have_arrive(machine, page);
-    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
+    vm_lru_have_arrive(machine, page);
+    struct vm_lru_part *part = lock_part(machine, page);
     if (vm_page_is(page, VM_PAGE_LISTED)) {
-        unlink_page(machine, &zone->lru[list_of(page)], page);
+        unlink_page(machine, &part->lists[list_of(page)], page);
         if (list == VM_LRU_ACTIVE)
             vm_page_set(machine, page, VM_PAGE_ACTIVE);
         else
             vm_page_clear(machine, page, VM_PAGE_ACTIVE);
         if (end == HEAD)
-            link_head(machine, &zone->lru[list], page);
+            link_head(machine, &part->lists[list], page);
         else
-            link_tail(machine, &zone->lru[list], page);
+            link_tail(machine, &part->lists[list], page);
     }
-    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
+    unlock_part(machine, part);
 }
 
 void vm_lru_move(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list) {
@@ -161,6 +180,8 @@ void vm_lru_move(struct vm_machine *machine, struct vm_page *page, enum vm_lru_l
 void vm_lru_move_to_tail(struct vm_machine *machine, struct vm_page *page) {
     move(machine, page, VM_LRU_INACTIVE, TAIL);
 }
+
+/* ---------------------------------------------------------------- isolating */
 
 /* Takes a reference unless the page is being freed. */
 static bool get_unless_free(const struct vm_machine *machine, struct vm_page *page) {
@@ -178,11 +199,11 @@ static bool get_unless_free(const struct vm_machine *machine, struct vm_page *pa
     return false;
 }
 
-static unsigned isolate(struct vm_machine *machine, struct vm_zone *zone, enum vm_lru_list list,
-                        unsigned n, struct vm_page **pages) {
-    struct vm_lru *lru = &zone->lru[list];
+static unsigned isolate_of_part(struct vm_machine *machine, struct vm_lru_part *part,
+                                enum vm_lru_list list, unsigned n, struct vm_page **pages) {
+    struct vm_lru *lru = &part->lists[list];
     unsigned taken = 0;
-    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
+    vm_lock(machine, &part->lock, VM_RANK_LRU);
     for (uint32_t frame = lru->tail; frame != VM_NO_LINK && taken < n;) {
         struct vm_page *page = vm_page_of(machine, frame);
         frame = page->previous;
@@ -192,7 +213,36 @@ static unsigned isolate(struct vm_machine *machine, struct vm_zone *zone, enum v
         vm_page_clear(machine, page, VM_PAGE_LISTED);
         pages[taken++] = page;
     }
-    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
+    unlock_part(machine, part);
+    return taken;
+}
+
+/* The part in which the page lies that is `turn` / 2^32 of the way through all the pages of the parts. Turns
+ * are a golden section apart, so they come down evenly, and on each part as often as it has pages. */
+static unsigned part_by_turn(const struct vm_zone *zone, enum vm_lru_list list, uint32_t turn) {
+    uint64_t at = vm_lru_pages(zone, list) * turn >> 32;
+    unsigned part = 0;
+    while (part + 1 < zone->part_count) {
+        uint64_t pages = atomic_load_explicit(&zone->lru[part].lists[list].pages, //
+                                              memory_order_relaxed);
+        if (at < pages)
+            break;
+        at -= pages;
+        part++;
+    }
+    return part;
+}
+
+static unsigned isolate(struct vm_machine *machine, struct vm_zone *zone, enum vm_lru_list list,
+                        unsigned n, struct vm_page **pages) {
+    unsigned taken = 0, part = 0;
+    if (zone->part_count > 1)
+        part = part_by_turn(zone, list,
+                            (uint32_t)vm_fetch_add(machine, &zone->turns, UINT64_C(0x9e3779b9)));
+    for (unsigned i = 0; i < zone->part_count && taken < n; i++) {
+        taken += isolate_of_part(machine, &zone->lru[part], list, n - taken, pages + taken);
+        part = (part + 1) % zone->part_count;
+    }
     return taken;
 }
 

@@ -31,7 +31,7 @@ static bool describe_section(struct vm_machine *machine, uint32_t section) {
         return false;
     memset(pages, 0, bytes);
     for (size_t i = 0; i < frames; i++)
-        atomic_init(&pages[i].flags, section << VM_PAGE_FLAG_BITS);
+        atomic_init(&pages[i].flags, section << VM_PAGE_SECTION_SHIFT);
     __atomic_store_n(&machine->sections[section].pages, pages, __ATOMIC_RELEASE);
     return true;
 }
@@ -100,6 +100,12 @@ static enum vm_zone_kind kind_at(const struct vm_machine *machine, uint64_t fram
     return frame < machine->config.low_frames ? VM_ZONE_LOW : VM_ZONE_HIGH;
 }
 
+/* One for each of the CPUs of a node, which have numbers that far apart: see vm_lru_part_of_cpu(). */
+static unsigned parts_needed(const struct vm_machine *machine) {
+    unsigned cpus = (machine->config.cpus + machine->node_count - 1) / machine->node_count;
+    return cpus < VM_LRU_PARTS_MOST ? cpus : VM_LRU_PARTS_MOST;
+}
+
 static void add_zone(struct vm_machine *machine, struct vm_node *node, uint64_t first,
                      uint64_t end) {
     struct vm_zone *zone = &machine->zones[machine->zone_count++];
@@ -113,9 +119,10 @@ static void add_zone(struct vm_machine *machine, struct vm_node *node, uint64_t 
     atomic_init(&zone->free_frames, zone->frames);
     for (unsigned order = 0; order < VM_ORDERS; order++)
         zone->free_heads[order] = VM_NO_LINK;
-    for (unsigned list = 0; list < VM_LRU_LISTS; list++)
-        zone->lru[list].head = zone->lru[list].tail = VM_NO_LINK;
-    for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
+    zone->cpu_count = machine->config.cpus;
+    zone->part_count = parts_needed(machine);
+    vm_lru_init(zone);
+    for (unsigned cpu = 0; cpu < zone->cpu_count; cpu++)
         vm_hot_lists_init(zone, cpu);
     atomic_init(&zone->last_priority, VM_PRIORITY_START);
     set_watermarks(zone);

@@ -13,7 +13,7 @@
  *   owner             the design's, for anonymous pages: what the page names to be found
  *   rmap              the design's; VM_RANK_CHAIN
  *   swap              swap lock while in the swap cache; the buddy allocator's while free
- *   next, previous    the zone's LRU lock; the free lists' while free
+ *   next, previous    the lock of its LRU part; the free lists' while free
  */
 #ifndef VM_PAGE_H
 #define VM_PAGE_H
@@ -27,7 +27,7 @@ enum vm_page_flag {
     VM_PAGE_WAITED = 1u << 1,     /* somebody sleeps on the page lock */
     VM_PAGE_DIRTY = 1u << 2,      /* differs from the backing or swap slot; entries may add to it */
     VM_PAGE_REFERENCED = 1u << 3, /* seen in use once since it was last looked at */
-    VM_PAGE_LISTED = 1u << 4,     /* on an LRU list */
+    VM_PAGE_LISTED = 1u << 4,     /* on an LRU list, of the part that the word names */
     VM_PAGE_ACTIVE = 1u << 5,     /* ... the active one, now or before it was isolated */
     VM_PAGE_ANON = 1u << 6,       /* anonymous: owner is the design's; else object's */
     VM_PAGE_SWAPCACHE = 1u << 7,  /* swap names its slot, and the slot names it */
@@ -41,11 +41,15 @@ enum vm_page_flag {
     VM_PAGE_DESIGN_2 = 1u << 15, /* goes along when the page moves to another frame */
 };
 
-#define VM_PAGE_FLAG_BITS 16 /* the upper half of the word is the section's number */
+/* Above the flags: which of the zone's LRU parts the page is on, or on its way to; then the number of
+ * its section. */
+#define VM_PAGE_PART_SHIFT    16
+#define VM_PAGE_PART_BITS     4
+#define VM_PAGE_SECTION_SHIFT (VM_PAGE_PART_SHIFT + VM_PAGE_PART_BITS)
 
 struct vm_page {
     _Atomic uint64_t counts; /* mappings << 32 | references */
-    _Atomic uint32_t flags;  /* section << 16 | enum vm_page_flag */
+    _Atomic uint32_t flags;  /* section << 20 | part << 16 | enum vm_page_flag */
     uint32_t swap;           /* slot; order of a free block */
     union {
         struct vm_object *object;
@@ -63,9 +67,9 @@ _Static_assert(sizeof(struct vm_page) == 48, "the frame descriptor has grown");
 #define VM_ONE_REFERENCE UINT64_C(1)
 #define VM_ONE_MAPPING   (UINT64_C(1) << 32)
 
-#define VM_SECTION_SHIFT 14 /* 64 MiB of frames */
+#define VM_SECTION_SHIFT 16 /* 256 MiB of frames */
 #define VM_SECTION_PAGES (UINT64_C(1) << VM_SECTION_SHIFT)
-#define VM_FRAMES_MAX    (VM_SECTION_PAGES << (32 - VM_PAGE_FLAG_BITS)) /* 4 TiB */
+#define VM_FRAMES_MAX    (VM_SECTION_PAGES << (32 - VM_PAGE_SECTION_SHIFT)) /* 1 TiB */
 
 struct vm_zone;
 
@@ -94,8 +98,12 @@ static inline bool vm_page_is(const struct vm_page *page, uint32_t flags) {
     return (vm_page_flags(page) & flags) != 0;
 }
 
+static inline uint32_t vm_page_part(const struct vm_page *page) {
+    return vm_page_flags(page) >> VM_PAGE_PART_SHIFT & ((1u << VM_PAGE_PART_BITS) - 1);
+}
+
 static inline uint64_t vm_page_frame(const struct vm_machine *machine, const struct vm_page *page) {
-    uint32_t section = vm_page_flags(page) >> VM_PAGE_FLAG_BITS;
+    uint32_t section = vm_page_flags(page) >> VM_PAGE_SECTION_SHIFT;
     return ((uint64_t)section << VM_SECTION_SHIFT) +
            (uint64_t)(page - machine->sections[section].pages);
 }

@@ -2,34 +2,35 @@
 /*
  * pagevec.c - pages on their way to the LRU lists: a batch of 16 for each CPU.
  *
- * A zone's lru_lock is wanted by every fault and by reclaim. So a page that is to be listed is only
- * marked VM_PAGE_ON_CPU and noted in the CPU's pagevec; when that is full, all of them are listed
- * under one hold of the lock (Morton 2002; Bligh & Hansen 2003, section 7). A machine of one CPU has
- * no lock to spare, and lists pages at once.
+ * A part's lock is wanted by faults, exits and reclaim. So a page that is to be listed is only marked
+ * VM_PAGE_ON_CPU and noted in the CPU's pagevec; when that is full, all of them are listed under one hold
+ * of the lock (Morton 2002; Bligh & Hansen 2003, section 7), and many a short-lived page is freed before.
+ * A machine of one CPU has no lock to spare, and lists pages at once.
  *
  * Parked pages are drained by other CPUs, too: by whoever takes or moves such a page, by reclaim that
- * finds a list too short, by an allocation that finds no frame. Each pagevec has a lock for that,
- * which nobody else wants otherwise.
+ * finds a list too short. Each pagevec has a lock for that, which nobody else wants otherwise. The flag
+ * and the place in the pagevec change under it alone; the page's flags name the part that it is for, and
+ * so the few CPUs whose pagevec it can be in.
  *
  * A pagevec holds no reference, unlike Linux's: a count means the same whether a page is parked or
- * not, for those who decide by it whether a page is theirs alone. So a page may die in a pagevec.
- * VM_PAGE_ON_CPU goes only under the zone's lru_lock, and whoever takes it away says what is next:
+ * not, for those who decide by it whether a page is theirs alone. So a page may die in a pagevec, and
+ * whoever frees it takes it out.
  *
- *   drain                  listed
- *   the last holder left   not listed: the frame counts as free, and the drain puts it there
- *
- * Locks: VM_RANK_PAGEVEC, inside it VM_RANK_LRU, VM_RANK_CPU_FRAMES.
+ * Locks: VM_RANK_PAGEVEC, inside it VM_RANK_LRU.
  */
 #include "vm/frame/zone.h"
 
-static bool mark_parked(struct vm_machine *machine, struct vm_page *page) {
+/* Also says for which part the page is. False: it is parked or listed already. */
+static bool mark_parked(struct vm_machine *machine, struct vm_page *page, unsigned part) {
+    const uint32_t parts = ((1u << VM_PAGE_PART_BITS) - 1) << VM_PAGE_PART_SHIFT;
     vm_preempt(machine, page);
-    uint32_t flags = vm_page_flags(page);
-    do
+    uint32_t flags = vm_page_flags(page), parked;
+    do {
         if (flags & (VM_PAGE_ON_CPU | VM_PAGE_LISTED))
             return false;
-    while (!atomic_compare_exchange_weak_explicit(&page->flags, &flags, flags | VM_PAGE_ON_CPU,
-                                                  memory_order_acq_rel, memory_order_relaxed));
+        parked = (flags & ~parts) | part << VM_PAGE_PART_SHIFT | VM_PAGE_ON_CPU;
+    } while (!atomic_compare_exchange_weak_explicit(&page->flags, &flags, parked,
+                                                    memory_order_acq_rel, memory_order_relaxed));
     return true;
 }
 
@@ -46,26 +47,18 @@ static unsigned pages_of_zone(const struct vm_machine *machine, const struct vm_
     return n;
 }
 
-/* Lists so many pages, all of this zone, and frees those that died. */
+/* Lists so many pages, all of this zone. */
 static void list_pages(struct vm_machine *machine, const struct vm_pagevec *vec, unsigned first,
                        unsigned n, struct vm_zone *zone) {
-    struct vm_page *dead[VM_PAGEVEC_PAGES];
-    unsigned died = 0;
+    struct vm_lru_part *part = vm_lru_part_of(zone, vec->pages[first]);
 
-    vm_lock(machine, &zone->lru_lock, VM_RANK_LRU);
+    vm_lock(machine, &part->lock, VM_RANK_LRU);
     for (unsigned i = first; i < first + n; i++) {
-        struct vm_page *page = vec->pages[i];
-        if (!vm_page_is(page, VM_PAGE_ON_CPU)) {
-            dead[died++] = page;
-            continue;
-        }
         /* In this order: who wants to add the page sees one of the two. */
-        vm_lru_link(machine, zone, page, (enum vm_lru_list)vec->lists[i]);
-        vm_page_clear(machine, page, VM_PAGE_ON_CPU);
+        vm_lru_link(machine, part, vec->pages[i], (enum vm_lru_list)vec->lists[i]);
+        vm_page_clear(machine, vec->pages[i], VM_PAGE_ON_CPU);
     }
-    vm_unlock(machine, &zone->lru_lock, VM_RANK_LRU);
-    if (died)
-        vm_frames_list_free(machine, zone, dead, died);
+    vm_unlock(machine, &part->lock, VM_RANK_LRU);
 }
 
 /* => its lock is held */
@@ -95,15 +88,54 @@ void vm_lru_drain(struct vm_machine *machine) {
         drain_cpu(machine, cpu);
 }
 
-void vm_lru_drain_this_cpu(struct vm_machine *machine) {
-    drain_cpu(machine, vm_cpu_number(machine));
+/* ---------------------------------------------------------------- one page */
+
+/* Calls for the pagevecs that a page for this part of its zone can be in. */
+static void each_pagevec(struct vm_machine *machine, const struct vm_page *page,
+                         void (*visit)(struct vm_machine *machine, unsigned cpu)) {
+    const struct vm_zone *zone = vm_page_zone(machine, page);
+    unsigned part = vm_page_part(page);
+
+    for (unsigned cpu = 0; cpu < machine->config.cpus; cpu++)
+        if (vm_lru_part_of_cpu(machine, zone, cpu) == part)
+            visit(machine, cpu);
+}
+
+void vm_lru_have_arrive(struct vm_machine *machine, const struct vm_page *page) {
+    if (vm_page_is(page, VM_PAGE_ON_CPU))
+        each_pagevec(machine, page, drain_cpu);
+}
+
+/* A page that another CPU is about to free counts as dead, too; he finds it unmarked, or waits here. */
+static void take_out_dead(struct vm_machine *machine, unsigned cpu) {
+    struct vm_pagevec *vec = &machine->cpus[cpu].pagevec;
+    unsigned left = 0;
+
+    vm_lock(machine, &vec->lock, VM_RANK_PAGEVEC);
+    for (unsigned i = 0; i < pages_in(vec); i++) {
+        struct vm_page *page = vec->pages[i];
+        if (vm_page_counts(page) == 0) {
+            vm_page_clear(machine, page, VM_PAGE_ON_CPU);
+        } else {
+            vec->pages[left] = page;
+            vec->lists[left++] = vec->lists[i];
+        }
+    }
+    atomic_store_explicit(&vec->count, left, memory_order_relaxed);
+    vm_unlock(machine, &vec->lock, VM_RANK_PAGEVEC);
+}
+
+void vm_lru_unpark_dead(struct vm_machine *machine, const struct vm_page *page) {
+    each_pagevec(machine, page, take_out_dead);
 }
 
 void vm_lru_park(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list) {
-    struct vm_pagevec *vec = &vm_this_cpu(machine)->pagevec;
+    unsigned cpu = vm_cpu_number(machine);
+    struct vm_pagevec *vec = &machine->cpus[cpu].pagevec;
+    unsigned part = vm_lru_part_of_cpu(machine, vm_page_zone(machine, page), cpu);
 
     vm_lock(machine, &vec->lock, VM_RANK_PAGEVEC);
-    if (mark_parked(machine, page)) {
+    if (mark_parked(machine, page, part)) {
         unsigned n = pages_in(vec);
         vec->pages[n] = page;
         vec->lists[n] = (unsigned char)list;

@@ -23,23 +23,38 @@ bool vm_zone_grow(struct vm_machine *machine, struct vm_zone *zone);
 
 /* ---- => no lock of the ranks that are taken, or a later one, is held */
 
-/* Lists frames as free that nobody holds, and that free_frames has counted. */
-void vm_frames_list_free(struct vm_machine *machine, struct vm_zone *zone,
-                         struct vm_page *const *pages, unsigned n);
-
 /* Parks the page for this CPU, unless it is parked or LISTED. */
 void vm_lru_park(struct vm_machine *machine, struct vm_page *page, enum vm_lru_list list);
 
-/* Puts the page at the head of the list. => the zone's lru_lock is held; not LISTED */
-void vm_lru_link(struct vm_machine *machine, struct vm_zone *zone, struct vm_page *page,
+/* Has this page, if it is parked, put on its list, with others that are parked beside it. */
+void vm_lru_have_arrive(struct vm_machine *machine, const struct vm_page *page);
+
+/* Takes this page, that nobody holds any more, out of the pagevec it is parked in, with others that
+ * nobody holds; unless it has been put on its list. Then it is not parked. */
+void vm_lru_unpark_dead(struct vm_machine *machine, const struct vm_page *page);
+
+/* Puts the page at the head of the list. => its part's lock is held; not LISTED */
+void vm_lru_link(struct vm_machine *machine, struct vm_lru_part *part, struct vm_page *page,
                  enum vm_lru_list list);
 
-/* A CPU's lists of a new zone. */
+/* The number of the part in which a CPU lists its pages. */
+static inline unsigned vm_lru_part_of_cpu(const struct vm_machine *machine,
+                                          const struct vm_zone *zone, unsigned cpu) {
+    return cpu / machine->node_count % zone->part_count;
+}
+
+/* The part that the page is on, or on its way to. */
+static inline struct vm_lru_part *vm_lru_part_of(struct vm_zone *zone, const struct vm_page *page) {
+    return &zone->lru[vm_page_part(page)];
+}
+
+/* The lists of a new zone, and a CPU's. */
+void vm_lru_init(struct vm_zone *zone);
 void vm_hot_lists_init(struct vm_zone *zone, unsigned cpu);
 
 /* Sets the flags of a page that nobody else can reach, leaving its section's number. */
 static inline void vm_page_reset_flags(struct vm_page *page, uint32_t flags) {
-    uint32_t section = vm_page_flags(page) & ~((1u << VM_PAGE_FLAG_BITS) - 1);
+    uint32_t section = vm_page_flags(page) & ~((1u << VM_PAGE_SECTION_SHIFT) - 1);
     atomic_store_explicit(&page->flags, section | flags, memory_order_relaxed);
 }
 

@@ -22,6 +22,7 @@
 #include "vm/frame/cache.h"
 #include "vm/memory.h"
 #include "vm/object/transfer.h"
+#include "vm/sum.h"
 
 #define CHUNK_SLOTS   512u
 #define CLUSTER_SLOTS 256u
@@ -54,7 +55,7 @@ struct vm_swap {
     uint32_t chunk_count, cluster_count;
 
     _Atomic uint32_t next_cluster; /* to be taken by a cursor, modulo cluster_count */
-    _Atomic uint64_t used, peak;
+    struct vm_sum used;            /* slots */
     struct cursor cursors[VM_CPUS_MAX];
     struct chunk chunks[];
 };
@@ -165,7 +166,7 @@ static uint32_t position_of(const struct cursor *cursor) {
 static void chunk_free_if_empty(struct vm_machine *machine, struct chunk *chunk) {
     struct vm_swap *swap = machine->swap;
     bool wanted = chunk == &swap->chunks[position_of(this_cursor(machine)) / CHUNK_SLOTS] &&
-                  atomic_load_explicit(&swap->used, memory_order_relaxed) > 0;
+                  vm_sum_now(&swap->used) > 0;
 
     if (!chunk->used && chunk->slots && !wanted)
         free_chunk(machine, chunk);
@@ -198,7 +199,7 @@ static void slot_free_if_unused(struct vm_machine *machine, uint32_t number) {
     if (!slot_is_free(slot_at(machine, number)))
         return;
     chunk->used--;
-    vm_sum_subtract(machine, &machine->swap->used, 1);
+    vm_sum_add(machine, &machine->swap->used, -1);
     chunk_free_if_empty(machine, chunk);
 }
 
@@ -257,7 +258,7 @@ static uint32_t take_of(struct vm_machine *machine, uint32_t at, uint32_t n, str
     if (taken) {
         chunk->used++;
         attach(machine, page, taken);
-        vm_sum_add(machine, &swap->used, &swap->peak, 1);
+        vm_sum_add(machine, &swap->used, 1);
     } else {
         chunk_free_if_empty(machine, chunk);
     }
@@ -705,11 +706,11 @@ int vm_swap_peek(struct vm_machine *machine, uint32_t number, void *data) {
 /* ---------------------------------------------------------------- accounts */
 
 uint64_t vm_swap_used(const struct vm_machine *machine) {
-    return machine->swap ? atomic_load_explicit(&machine->swap->used, memory_order_relaxed) : 0;
+    return machine->swap ? vm_sum_now(&machine->swap->used) : 0;
 }
 
 uint64_t vm_swap_used_peak(const struct vm_machine *machine) {
-    return machine->swap ? atomic_load_explicit(&machine->swap->peak, memory_order_relaxed) : 0;
+    return machine->swap ? vm_sum_peak(&machine->swap->used) : 0;
 }
 
 static uint64_t chunk_check(struct vm_machine *machine, uint32_t chunk, uint64_t *names,

@@ -24,6 +24,7 @@
  */
 #include "vm/object/swap.h"
 #include "vm/reclaim/reclaim.h"
+#include "vm/sum.h"
 
 /* Walks to freeze a page that others fork and unmap all the time. */
 #define FREEZE_ROUNDS 16
@@ -147,13 +148,13 @@ static enum vm_step rewrite_entry(const struct vm_mapping *mapping, void *contex
     if (!is_object_page(m->from))
         vm_rmap_replaced(machine, m->from, m->to);
     if (vm_page_adjust(machine, m->to, VM_ONE_MAPPING) >> 32 == 1)
-        vm_count_mapped(machine, 1);
+        vm_share_add(machine, VM_SUM_MAPPED, 1);
     run.entries = &thawed;
     vm_rmap_add(machine, &run, &m->reserve);
     vm_pte_write(mapping->entry, thawed);
     vm_frozen_adjust(machine, m->cpu, UINT32_MAX);
     if (vm_page_adjust(machine, m->from, (uint64_t)0 - VM_ONE_MAPPING) >> 32 == 0)
-        vm_count_mapped(machine, -1);
+        vm_share_add(machine, VM_SUM_MAPPED, -1);
     vm_count(machine, migration.entries, 1);
     return VM_STEP_REPLACED;
 }

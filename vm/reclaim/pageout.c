@@ -16,6 +16,7 @@
  */
 #include "vm/object/swap.h"
 #include "vm/reclaim/reclaim.h"
+#include "vm/sum.h"
 
 /* ---- what the entries say */
 
@@ -121,7 +122,7 @@ static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context)
     vm_space_flush(space, mapping->address, mapping->address + VM_PAGE_SIZE);
     vm_page_keep_bits(machine, unmap->page, old);
     if (vm_page_adjust(machine, unmap->page, (uint64_t)0 - VM_ONE_MAPPING) < VM_ONE_MAPPING)
-        vm_count_mapped(machine, -1);
+        vm_share_add(machine, VM_SUM_MAPPED, -1);
     unmap->unmapped++;
     return VM_STEP_UNMAPPED;
 }

@@ -26,6 +26,7 @@
  */
 #include "vm/object/swap.h"
 #include "vm/reclaim/scan.h"
+#include "vm/sum.h"
 
 #define BATCH             VM_PAGEOUT_BATCH
 #define REFILL_SHIFT      16 /* zone->refill counts pages in fractions of 2^16 */
@@ -45,7 +46,7 @@ static unsigned distress(const struct vm_scan *scan, const struct vm_zone *zone)
 
 bool vm_scan_takes_mapped(const struct vm_scan *scan, const struct vm_zone *zone) {
     const struct vm_machine *machine = scan->machine;
-    uint64_t mapped = vm_mapped_pages(machine) * 100 / machine->config.frames;
+    uint64_t mapped = vm_shares_now(machine, VM_SUM_MAPPED) * 100 / machine->config.frames;
 
     return mapped / 2 + distress(scan, zone) + machine->config.swappiness >= 100;
 }

@@ -514,7 +514,7 @@ uint64_t vm_verify(struct vm_machine *machine, vm_verify_report *report, void *c
     struct verify verify = { .machine = machine, .report = report, .context = context };
     struct vm_stats *counts = &vm_this_cpu(machine)->counts;
     struct vm_stats counts_before = *counts;
-    _Atomic uint64_t *peak = &machine->cost_peak[VM_COST_OTHER];
+    _Atomic uint64_t *peak = &machine->costs[VM_COST_OTHER].peak;
     uint64_t peak_before = atomic_load_explicit(peak, memory_order_relaxed);
 
     verify.memory = vm_cache_create(machine, "verify", VM_COST_OTHER, 0, 16);

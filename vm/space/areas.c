@@ -19,6 +19,7 @@
 #include "vm/frame/cache.h"
 #include "vm/memory.h"
 #include "vm/space/space.h"
+#include "vm/sum.h"
 
 #define STACK_GUARD_GAP (UINT64_C(256) * VM_PAGE_SIZE)
 
@@ -203,7 +204,7 @@ static void count_pages(struct vm_space *space, uint64_t pages, uint32_t flags) 
     space->mapped_pages += pages;
     if (flags & VM_AREA_LOCKED) {
         space->locked_pages += pages;
-        vm_sum_add(space->machine, &space->machine->locked, &space->machine->locked_peak, pages);
+        vm_share_add(space->machine, VM_SUM_LOCKED, (int64_t)pages);
     }
 }
 
@@ -211,18 +212,18 @@ static void uncount_pages(struct vm_space *space, uint64_t pages, uint32_t flags
     space->mapped_pages -= pages;
     if (flags & VM_AREA_LOCKED) {
         space->locked_pages -= pages;
-        vm_sum_subtract(space->machine, &space->machine->locked, pages);
+        vm_share_add(space->machine, VM_SUM_LOCKED, -(int64_t)pages);
     }
 }
 
 static void count_area(struct vm_space *space) {
     space->area_count++;
-    vm_sum_add(space->machine, &space->machine->area_count, &space->machine->areas_peak, 1);
+    vm_share_add(space->machine, VM_SUM_AREAS, 1);
 }
 
 static void uncount_area(struct vm_space *space) {
     space->area_count--;
-    vm_sum_subtract(space->machine, &space->machine->area_count, 1);
+    vm_share_add(space->machine, VM_SUM_AREAS, -1);
 }
 
 /* ---------------------------------------------------------------- the tree; => areas_lock held */

@@ -6,6 +6,7 @@
 
 #include "vm/frame/cache.h"
 #include "vm/memory.h"
+#include "vm/sum.h"
 
 int vm_spaces_init(struct vm_machine *machine) {
     const struct vm_design_info *design = &machine->design->info;
@@ -56,7 +57,7 @@ int vm_space_allocate(struct vm_machine *machine, uint64_t id, struct vm_space *
         vm_cache_free(machine, machine->space_cache, space);
         return error;
     }
-    vm_sum_add(machine, &machine->space_count, &machine->spaces_peak, 1);
+    vm_share_add(machine, VM_SUM_SPACES, 1);
     *result = space;
     return VM_OK;
 }
@@ -69,7 +70,7 @@ void vm_space_free(struct vm_space *space) {
         machine->design->space_ended(space);
     vm_table_free_root(machine, space->root);
     vm_cache_free(machine, machine->space_cache, space);
-    vm_sum_subtract(machine, &machine->space_count, 1);
+    vm_share_add(machine, VM_SUM_SPACES, -1);
 }
 
 /* ---------------------------------------------------------------- the machine's spaces */

@@ -10,6 +10,7 @@
  */
 #include "vm/object/swap.h"
 #include "vm/space/space.h"
+#include "vm/sum.h"
 
 #define PREFETCH_AHEAD 8
 
@@ -145,7 +146,7 @@ static void zap_leaf(const struct zap *zap, const struct vm_table_cursor *at) {
                 unmapped += let_go(machine, old[i], gather);
         }
         if (unmapped)
-            vm_count_mapped(machine, -unmapped);
+            vm_share_add(machine, VM_SUM_MAPPED, -unmapped);
         vm_count(machine, entries.cleared, (uint64_t)used);
     }
     vm_unlock(machine, &at->table->lock, VM_RANK_TABLE);
