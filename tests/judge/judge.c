@@ -16,6 +16,7 @@
 
 #include "harness/apart.h"
 #include "harness/clock.h"
+#include "harness/kernel.h"
 #include "harness/options.h"
 
 #include <objrmap/rmap.h>
@@ -24,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -304,13 +304,6 @@ static int play_printed(const struct options *options) {
         printf("%s: %zu steps, no difference\n", options->play, program.count);
     sequence_free(&program);
     return code;
-}
-
-static bool kernel_is_recent(void) {
-    struct utsname name;
-    unsigned major = 0, minor = 0;
-    return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-           (major > 6 || (major == 6 && minor >= 17));
 }
 
 int main(int argc, char **argv) {

@@ -7,6 +7,8 @@
  */
 #include "real.h"
 
+#include "harness/kernel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -112,20 +114,6 @@ static void touch_pages(struct stage *stage, const struct random_op *op, struct 
 
 /* ---------------------------------------------------------------- calls */
 
-static int from_errno(long result) {
-    static const struct {
-        int error, result;
-    } table[] = { { EINVAL, VM_EINVAL }, { ENOMEM, VM_ENOMEM },       { EEXIST, VM_EEXIST },
-                  { EACCES, VM_EACCES }, { EFAULT, VM_EFAULT },       { EAGAIN, VM_EAGAIN },
-                  { EBUSY, VM_EBUSY },   { EOVERFLOW, VM_EOVERFLOW }, { EPERM, VM_EPERM } };
-    if (result != -1)
-        return VM_OK;
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (table[i].error == errno)
-            return table[i].result;
-    return -1000 - errno;
-}
-
 static void *pointer(uint64_t address) {
     return (void *)(uintptr_t)address;
 }
@@ -139,7 +127,7 @@ static int protection_of(uint64_t protection) {
 /* What went outside is taken away again. */
 static void settle(struct outcome *outcome, void *got, uint64_t asked, uint64_t bytes) {
     uint64_t at = (uint64_t)got;
-    outcome->result = from_errno((long)got);
+    outcome->result = kernel_result((long)got);
     if (outcome->result != VM_OK)
         return;
     outcome->where = at == asked ? WHERE_ASKED : WHERE_ELSE_INSIDE;
@@ -251,7 +239,7 @@ static void play_fork(const struct real *real, const struct random_op *op,
     pid_t child = fork();
     if (child == 0)
         live(real, (unsigned)op->child);
-    outcome->result = from_errno(child);
+    outcome->result = kernel_result(child);
     if (child > 0)
         stage->pids[op->child] = child;
 }
@@ -275,7 +263,7 @@ static void play(const struct real *real) {
         touch_pages(real->stage, op, outcome);
         break;
     default:
-        outcome->result = from_errno(play_range(real, op));
+        outcome->result = kernel_result(play_range(real, op));
     }
 }
 

@@ -3,22 +3,7 @@
 #
 # cli.sh OBJRMAP TRACES - arguments, help, exit codes.
 objrmap=$1 traces=$2
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-# expect CODE PATTERN ARGUMENT... - the exit code, and a line of output (of both kinds) that matches.
-expect() {
-    code=$1 pattern=$2
-    shift 2
-    "$objrmap" "$@" >"$work/out" 2>&1 </dev/null
-    got=$?
-    if [ $got -ne "$code" ] || ! grep -q -e "$pattern" "$work/out"; then
-        echo "objrmap $*: exit $got, expected $code and '$pattern':"
-        cat "$work/out"
-        failed=1
-    fi
-}
+. "$(dirname "$0")/expect.sh"
 
 expect 2 'usage: objrmap COMMAND'
 expect 0 'usage: objrmap COMMAND' --help

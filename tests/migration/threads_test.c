@@ -11,6 +11,7 @@
 #include "stage.h"
 
 #include "harness/dice.h"
+#include "harness/each_design.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -260,18 +261,9 @@ static void moving_under_everything(void **state) {
     free(play);
 }
 
-#define EACH(name)                                                                                 \
-    {                                                                                              \
-        "moving_under_everything " name, moving_under_everything, NULL, NULL,                      \
-            (void *)(uintptr_t)name                                                                \
-    }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        EACH("virtual-scan"),   EACH("pte-chain-list"),  EACH("pte-chain-direct"),
-        EACH("pte-chain"),      EACH("shadow"),          EACH("objrmap-partial"),
-        EACH("anonmm"),         EACH("anon-vma-direct"), EACH("anon-vma"),
-        EACH("anon-vma-chain"),
+        ON_EACH_DESIGN(moving_under_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * chain_test.c - the design "pte-chain": how chains grow and shrink, what they cost, and that a walk
  * that unmaps on its way neither loses nor repeats an entry.
  */
+#include "orders.h"
 #include "rig.h"
 
 #define MANY 40
@@ -137,33 +138,23 @@ static void entries_leave_in_any_order(void **state) {
     crowd_destroy(&crowd);
 }
 
-/* All orders of five, which live in one node. */
-static void leave_in_every_order(struct crowd *crowd, unsigned *order, unsigned fixed) {
-    if (fixed == 5) {
-        for (unsigned i = 0; i < 5; i++)
-            enter(crowd, i);
-        for (unsigned i = 0; i < 5; i++) {
-            leave(crowd, order[i]);
-            check_crowd(crowd);
-        }
-        return;
-    }
-    for (unsigned i = fixed; i < 5; i++) {
-        unsigned other = order[fixed];
-        order[fixed] = order[i];
-        order[i] = other;
-        leave_in_every_order(crowd, order, fixed + 1);
-        order[i] = order[fixed];
-        order[fixed] = other;
+static void leave_in_order(const unsigned order[ORDERED], void *context) {
+    struct crowd *crowd = context;
+    for (unsigned i = 0; i < ORDERED; i++)
+        enter(crowd, i);
+    for (unsigned i = 0; i < ORDERED; i++) {
+        leave(crowd, order[i]);
+        check_crowd(crowd);
     }
 }
 
+/* They live in one node. */
 static void five_leave_in_every_order(void **state) {
     (void)state;
     struct crowd crowd = crowd_create();
-    unsigned order[5] = { 0, 1, 2, 3, 4 };
+    unsigned order[ORDERED] = { 0, 1, 2, 3, 4 };
 
-    leave_in_every_order(&crowd, order, 0);
+    each_order(order, 0, leave_in_order, &crowd);
     assert_int_equal(nodes(&crowd), 0);
     crowd_destroy(&crowd);
 }

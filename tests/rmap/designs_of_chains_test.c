@@ -3,6 +3,7 @@
  * designs_of_chains_test.c - the designs that list each page's entries, side by side: bytes a mapping
  * costs, what removal costs in which order, and mistakes that others have made with them.
  */
+#include "orders.h"
 #include "rig.h"
 
 #include "posix/failing.h"
@@ -205,22 +206,12 @@ static struct crowd crowd_create(const char *design) {
     return crowd;
 }
 
-static void leave_in_every_order(struct crowd *crowd, unsigned *order, unsigned fixed) {
-    if (fixed == 5) {
-        fill(crowd, 6);
-        for (unsigned i = 0; i < 5; i++) {
-            leave(crowd, order[i]);
-            check_crowd(crowd);
-        }
-        return;
-    }
-    for (unsigned i = fixed; i < 5; i++) {
-        unsigned other = order[fixed];
-        order[fixed] = order[i];
-        order[i] = other;
-        leave_in_every_order(crowd, order, fixed + 1);
-        order[i] = order[fixed];
-        order[fixed] = other;
+static void leave_in_order(const unsigned order[ORDERED], void *context) {
+    struct crowd *crowd = context;
+    fill(crowd, 6);
+    for (unsigned i = 0; i < ORDERED; i++) {
+        leave(crowd, order[i]);
+        check_crowd(crowd);
     }
 }
 
@@ -228,8 +219,8 @@ static void five_leave_in_every_order(void **state) {
     (void)state;
     for (size_t d = 0; d < DESIGNS; d++) {
         struct crowd crowd = crowd_create(designs[d]);
-        unsigned order[5] = { 1, 2, 3, 4, 5 };
-        leave_in_every_order(&crowd, order, 0);
+        unsigned order[ORDERED] = { 1, 2, 3, 4, 5 };
+        each_order(order, 0, leave_in_order, &crowd);
         rig_verify(crowd.rig);
         vm_exit(crowd.spaces[0]);
         assert_int_equal(records(crowd.rig, designs[d]).live, 0);

@@ -6,6 +6,7 @@
 #include "rig.h"
 
 #include "harness/dice.h"
+#include "harness/each_design.h"
 
 #include <pthread.h>
 
@@ -142,15 +143,9 @@ static void walks_meet_everything(void **state) {
     rig_destroy(rig);
 }
 
-#define EACH(name)                                                                                 \
-    { "walks_meet_everything " name, walks_meet_everything, NULL, NULL, (void *)(uintptr_t)name }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        EACH("virtual-scan"),   EACH("pte-chain-list"),  EACH("pte-chain-direct"),
-        EACH("pte-chain"),      EACH("shadow"),          EACH("objrmap-partial"),
-        EACH("anonmm"),         EACH("anon-vma-direct"), EACH("anon-vma"),
-        EACH("anon-vma-chain"),
+        ON_EACH_DESIGN(walks_meet_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

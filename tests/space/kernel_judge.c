@@ -13,6 +13,7 @@
 #include "world.h"
 
 #include "harness/dice.h"
+#include "harness/kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #define SIZE       64
@@ -36,20 +36,6 @@ static char call_text[256];
 
 static unsigned below(unsigned n) {
     return (unsigned)dice_below(&dice, n);
-}
-
-static int from_errno(long result) {
-    static const struct {
-        int error, result;
-    } table[] = { { EINVAL, VM_EINVAL }, { ENOMEM, VM_ENOMEM },       { EEXIST, VM_EEXIST },
-                  { EACCES, VM_EACCES }, { EFAULT, VM_EFAULT },       { EAGAIN, VM_EAGAIN },
-                  { EBUSY, VM_EBUSY },   { EOVERFLOW, VM_EOVERFLOW }, { EPERM, VM_EPERM } };
-    if (result != -1)
-        return VM_OK;
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (table[i].error == errno)
-            return table[i].result;
-    return -1000 - errno;
 }
 
 /* ---------------------------------------------------------------- what is there, page by page */
@@ -207,7 +193,7 @@ static struct verdict random_mmap(unsigned page, unsigned pages) {
              pages, p, flags, file, (unsigned long)pgoff);
     void *got = mmap(pointer(PAGE(page)), PAGES(pages), prot, real, files[file],
                      (off_t)PAGES(file ? pgoff : 0));
-    return (struct verdict){ .theirs = from_errno((long)got),
+    return (struct verdict){ .theirs = kernel_result((long)got),
                              .ours = vm_mmap(world.space, PAGE(page), PAGES(pages), p, flags,
                                              objects[file], pgoff, &at) };
 }
@@ -219,7 +205,7 @@ static struct verdict random_mprotect(unsigned page, unsigned pages) {
                (p & VM_PROT_EXEC ? PROT_EXEC : 0);
     snprintf(call_text, sizeof call_text, "mprotect(%u, %u, %u)", page, pages, p);
     return (struct verdict){ .theirs =
-                                 from_errno(mprotect(pointer(PAGE(page)), PAGES(pages), prot)),
+                                 kernel_result(mprotect(pointer(PAGE(page)), PAGES(pages), prot)),
                              .ours = vm_mprotect(world.space, PAGE(page), PAGES(pages), p) };
 }
 
@@ -258,7 +244,7 @@ static struct verdict random_mremap(unsigned page, unsigned pages) {
              new_pages, flags, to);
     void *got =
         mremap(pointer(PAGE(page)), PAGES(pages), PAGES(new_pages), real, pointer(PAGE(to)));
-    struct verdict v = { .theirs = from_errno((long)got),
+    struct verdict v = { .theirs = kernel_result((long)got),
                          .ours = vm_mremap(world.space, PAGE(page), PAGES(pages), PAGES(new_pages),
                                            flags, PAGE(to), &at) };
     /* Each may have found another place outside, but both must have gone, or grown, alike. */
@@ -290,7 +276,7 @@ static struct verdict random_madvise(unsigned page, unsigned pages) {
     unsigned i = below(sizeof advices / sizeof advices[0]);
     snprintf(call_text, sizeof call_text, "madvise(%u, %u, %d)", page, pages, advices[i].ours);
     return (struct verdict){
-        .theirs = from_errno(madvise(pointer(PAGE(page)), PAGES(pages), advices[i].theirs)),
+        .theirs = kernel_result(madvise(pointer(PAGE(page)), PAGES(pages), advices[i].theirs)),
         .ours = vm_madvise(world.space, PAGE(page), PAGES(pages), advices[i].ours)
     };
 }
@@ -299,11 +285,13 @@ static struct verdict random_madvise(unsigned page, unsigned pages) {
 static struct verdict random_lock(unsigned page, unsigned pages) {
     if (below(2)) {
         snprintf(call_text, sizeof call_text, "mlock(%u, %u)", page, pages);
-        return (struct verdict){ .theirs = from_errno(syscall(SYS_mlock, PAGE(page), PAGES(pages))),
+        return (struct verdict){ .theirs =
+                                     kernel_result(syscall(SYS_mlock, PAGE(page), PAGES(pages))),
                                  .ours = vm_mlock(world.space, PAGE(page), PAGES(pages)) };
     }
     snprintf(call_text, sizeof call_text, "munlock(%u, %u)", page, pages);
-    return (struct verdict){ .theirs = from_errno(syscall(SYS_munlock, PAGE(page), PAGES(pages))),
+    return (struct verdict){ .theirs =
+                                 kernel_result(syscall(SYS_munlock, PAGE(page), PAGES(pages))),
                              .ours = vm_munlock(world.space, PAGE(page), PAGES(pages)) };
 }
 
@@ -312,15 +300,16 @@ static struct verdict random_msync(unsigned page, unsigned pages) {
     int real = (flags & VM_MS_ASYNC ? MS_ASYNC : 0) |
                (flags & VM_MS_INVALIDATE ? MS_INVALIDATE : 0) | (flags & VM_MS_SYNC ? MS_SYNC : 0);
     snprintf(call_text, sizeof call_text, "msync(%u, %u, %u)", page, pages, flags);
-    return (struct verdict){ .theirs = from_errno(msync(pointer(PAGE(page)), PAGES(pages), real)),
+    return (struct verdict){ .theirs =
+                                 kernel_result(msync(pointer(PAGE(page)), PAGES(pages), real)),
                              .ours = vm_msync(world.space, PAGE(page), PAGES(pages), flags) };
 }
 
 static struct verdict random_mincore(unsigned page, unsigned pages) {
     unsigned char resident[SIZE];
     snprintf(call_text, sizeof call_text, "mincore(%u, %u)", page, pages);
-    return (struct verdict){ .theirs =
-                                 from_errno(mincore(pointer(PAGE(page)), PAGES(pages), resident)),
+    return (struct verdict){ .theirs = kernel_result(
+                                 mincore(pointer(PAGE(page)), PAGES(pages), resident)),
                              .ours = vm_mincore(world.space, PAGE(page), PAGES(pages), resident) };
 }
 
@@ -328,14 +317,14 @@ static struct verdict random_remap_file_pages(unsigned page, unsigned pages) {
     unsigned pgoff = below(SIZE);
     snprintf(call_text, sizeof call_text, "remap_file_pages(%u, %u, %u)", page, pages, pgoff);
     long got = syscall(SYS_remap_file_pages, PAGE(page), PAGES(pages), 0, pgoff, 0);
-    return (struct verdict){ .theirs = from_errno(got),
+    return (struct verdict){ .theirs = kernel_result(got),
                              .ours = vm_remap_file_pages(world.space, PAGE(page), PAGES(pages),
                                                          pgoff) };
 }
 
 static struct verdict random_munmap(unsigned page, unsigned pages) {
     snprintf(call_text, sizeof call_text, "munmap(%u, %u)", page, pages);
-    return (struct verdict){ .theirs = from_errno(munmap(pointer(PAGE(page)), PAGES(pages))),
+    return (struct verdict){ .theirs = kernel_result(munmap(pointer(PAGE(page)), PAGES(pages))),
                              .ours = vm_munmap(world.space, PAGE(page), PAGES(pages)) };
 }
 
@@ -440,13 +429,6 @@ static void the_kernel_agrees(void **unused) {
     vm_object_put(objects[1]);
     vm_object_put(objects[2]);
     end_world(&world);
-}
-
-static bool kernel_is_recent(void) {
-    struct utsname name;
-    unsigned major = 0, minor = 0;
-    return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-           (major > 6 || (major == 6 && minor >= 17));
 }
 
 int main(int argc, char **argv) {

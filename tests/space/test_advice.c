@@ -8,18 +8,6 @@
 
 static struct world world;
 
-static int begin(void **state) {
-    (void)state;
-    begin_world(&world, (struct vm_machine_config){ 0 });
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    end_world(&world);
-    return 0;
-}
-
 static int advise(unsigned page, unsigned count, enum vm_advice advice) {
     return vm_madvise(world.space, AT(page), PAGES(count), advice);
 }
@@ -344,7 +332,7 @@ static void pages_in_the_swap_cache_can_be_given_up(void **state) {
     vm_exit(child);
 }
 
-#define advice_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define advice_test(name) test_in_world(name, &world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -8,18 +8,6 @@
 
 static struct world world;
 
-static int begin(void **state) {
-    (void)state;
-    begin_world(&world, (struct vm_machine_config){ 0 });
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    end_world(&world);
-    return 0;
-}
-
 static void protect(unsigned page, unsigned count, unsigned protection) {
     succeeds(vm_mprotect(world.space, AT(page), PAGES(count), protection));
 }
@@ -274,7 +262,7 @@ static void random_calls_match_an_array(void **state) {
     }
 }
 
-#define areas_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define areas_test(name) test_in_world(name, &world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

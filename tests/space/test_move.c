@@ -8,18 +8,6 @@
 
 static struct world world;
 
-static int begin(void **state) {
-    (void)state;
-    begin_world(&world, (struct vm_machine_config){ 0 });
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    end_world(&world);
-    return 0;
-}
-
 static int remap(unsigned from, unsigned old_pages, unsigned new_pages, unsigned flags, unsigned to,
                  uint64_t *at) {
     return vm_mremap(world.space, AT(from), PAGES(old_pages), PAGES(new_pages), flags, AT(to), at);
@@ -372,7 +360,7 @@ static void without_frames_nothing_changes(void **state) {
     assert_true(failures >= 1);
 }
 
-#define move_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define move_test(name) test_in_world(name, &world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

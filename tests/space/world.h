@@ -82,6 +82,20 @@ static inline void end_world(struct world *world) {
     world->swap->close(world->swap);
 }
 
+static inline int set_up_world(void **state) {
+    begin_world(*state, (struct vm_machine_config){ 0 });
+    return 0;
+}
+
+static inline int tear_down_world(void **state) {
+    end_world(*state);
+    return 0;
+}
+
+/* For tests to which any machine will do. */
+#define test_in_world(name, world)                                                                 \
+    cmocka_unit_test_prestate_setup_teardown(name, set_up_world, tear_down_world, world)
+
 /* ---------------------------------------------------------------- drawings */
 
 struct drawing {

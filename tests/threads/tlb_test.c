@@ -13,6 +13,7 @@
 #include "rmap/rig.h"
 
 #include "harness/dice.h"
+#include "harness/each_design.h"
 
 #include "vm/object/object.h"
 
@@ -410,24 +411,12 @@ static void runs_are_flushed_at_once(void **state) {
     end(rig);
 }
 
-#define EACH(name)                                                                                 \
-    { "no_call_leaves_a_stale_translation " name, no_call_leaves_a_stale_translation, NULL, NULL,  \
-      (void *)(uintptr_t)name },                                                                   \
-        { "shared_page_outlives_both_flushes " name, shared_page_outlives_both_flushes, NULL,      \
-          NULL, (void *)(uintptr_t)name },                                                         \
-        { "cut_page_outlives_the_flush " name, cut_page_outlives_the_flush, NULL, NULL,            \
-          (void *)(uintptr_t)name },                                                               \
-    {                                                                                              \
-        "runs_are_flushed_at_once " name, runs_are_flushed_at_once, NULL, NULL,                    \
-            (void *)(uintptr_t)name                                                                \
-    }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        EACH("virtual-scan"),   EACH("pte-chain-list"),  EACH("pte-chain-direct"),
-        EACH("pte-chain"),      EACH("shadow"),          EACH("objrmap-partial"),
-        EACH("anonmm"),         EACH("anon-vma-direct"), EACH("anon-vma"),
-        EACH("anon-vma-chain"),
+        ON_EACH_DESIGN(no_call_leaves_a_stale_translation),
+        ON_EACH_DESIGN(shared_page_outlives_both_flushes),
+        ON_EACH_DESIGN(cut_page_outlives_the_flush),
+        ON_EACH_DESIGN(runs_are_flushed_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,22 +3,7 @@
 #
 # errors.sh OBJRMAP - parameters that are wrong are named, and nothing is written.
 objrmap=$1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-# expect CODE PATTERN ARGUMENT... - the exit code, and a line of output (of both kinds) that matches.
-expect() {
-    code=$1 pattern=$2
-    shift 2
-    "$objrmap" "$@" >"$work/out" 2>&1 </dev/null
-    got=$?
-    if [ $got -ne "$code" ] || ! grep -q -e "$pattern" "$work/out"; then
-        echo "objrmap $*: exit $got, expected $code and '$pattern':"
-        head -n 5 "$work/out"
-        failed=1
-    fi
-}
+. "$(dirname "$0")/../lab/expect.sh"
 
 expect 0 'usage: objrmap workload' workload --help
 expect 0 '^late-parent  *after it' workload --list
