@@ -2,7 +2,7 @@
 /*
  * event.h - one event of a trace, as the reader hands it out.
  *
- * The letters are those of the format (docs/trace-format.md). Beside the numbers of the file, which
+ * The letters are those of the format (man/objrmap-trace.5). Beside the numbers of the file, which
  * may be anything, processes and objects carry a small dense index: `process`, `child` and `object`
  * index arrays. A process's index is free for another one after its exit; an object's never is.
  */

@@ -490,10 +490,6 @@ static const struct form forms[128] = {
     [EVENT_NOTE] = { "! NAME VALUE...", parse_note },
 };
 
-const char *trace_line_form(enum event_kind kind) {
-    return (unsigned)kind < 128 ? forms[kind].text : NULL;
-}
-
 static bool unknown_letter(struct cursor *cursor, const char *line) {
     char shown[EXCERPT_BYTES];
     excerpt(line, shown);

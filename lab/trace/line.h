@@ -19,9 +19,6 @@
  */
 char *trace_line_parse(char *line, struct trace_event *event, char *error, size_t error_bytes);
 
-/* How an event of this kind is written, as "u PID ADDR LEN"; NULL for an unknown letter. */
-const char *trace_line_form(enum event_kind kind);
-
 /* As it stands in an `a` line. */
 const char *trace_advice_word(enum vm_advice advice);
 

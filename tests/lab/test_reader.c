@@ -3,6 +3,7 @@
  * test_reader.c - what the reader accepts, what it makes of it, and what it says about the rest.
  */
 #include "trace/reader.h"
+#include "trace/writer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zstd.h>
 
 /* ---------------------------------------------------------------- invalid traces */
@@ -212,36 +214,36 @@ static struct trace_event next(struct trace_reader *reader) {
     return event;
 }
 
-static void test_every_kind(void **state) {
-    (void)state;
-    struct trace_reader *reader = open_text(TRACE_HEADER "\n"
-                                                         "# a comment\n"
-                                                         "\n"
-                                                         "  \t\n"
-                                                         "! host  a machine \n"
-                                                         "! empty\n"
-                                                         "o 5 file 12ABc /lib/with blank.so \n"
-                                                         "o 0 shm 0 s\n"
-                                                         "g 5 1000\n"
-                                                         "t 0\n"
-                                                         "c 3\n"
-                                                         "p 10 my shell\n"
-                                                         "m 10 1000 2000 r-xp 5 fF\n"
-                                                         "m\t10  4000 1000 -w-s - 0 \n"
-                                                         "d 10 1000 1000 ---\n"
-                                                         "v 10 1000 1000 9000 3000\n"
-                                                         "n 10 4000 1000 2\n"
-                                                         "a 10 4000 1000 dontneed\n"
-                                                         "l 10 4000 1000\n"
-                                                         "k 10 4000 1000\n"
-                                                         "s 10 4000 1000\n"
-                                                         "r 10 4000\n"
-                                                         "r 10 4000 \n"
-                                                         "w 10 4000 7\n"
-                                                         "f 10 11\n"
-                                                         "x 11 other\n"
-                                                         "u 11 1000 1000\n"
-                                                         "e 10\n");
+static const char every_kind[] = TRACE_HEADER "\n"
+                                              "# a comment\n"
+                                              "\n"
+                                              "  \t\n"
+                                              "! host  a machine \n"
+                                              "! empty\n"
+                                              "o 5 file 12ABc /lib/with blank.so \n"
+                                              "o 0 shm 0 s\n"
+                                              "g 5 1000\n"
+                                              "t 0\n"
+                                              "c 3\n"
+                                              "p 10 my shell\n"
+                                              "m 10 1000 2000 r-xp 5 fF\n"
+                                              "m\t10  4000 1000 -w-s - 0 \n"
+                                              "d 10 1000 1000 ---\n"
+                                              "v 10 1000 1000 9000 3000\n"
+                                              "n 10 4000 1000 2\n"
+                                              "a 10 4000 1000 dontneed\n"
+                                              "l 10 4000 1000\n"
+                                              "k 10 4000 1000\n"
+                                              "s 10 4000 1000\n"
+                                              "r 10 4000\n"
+                                              "r 10 4000 \n"
+                                              "w 10 4000 7\n"
+                                              "f 10 11\n"
+                                              "x 11 other\n"
+                                              "u 11 1000 1000\n"
+                                              "e 10\n";
+
+static void expect_declarations(struct trace_reader *reader) {
     struct trace_event event = next(reader);
     assert_int_equal(event.kind, EVENT_NOTE);
     assert_string_equal(event.note.name, "host");
@@ -268,7 +270,10 @@ static void test_every_kind(void **state) {
     assert_int_equal(event.pid, 10);
     assert_int_equal(event.process, 0);
     assert_string_equal(event.program.name, "my shell");
-    event = next(reader);
+}
+
+static void expect_mappings(struct trace_reader *reader) {
+    struct trace_event event = next(reader);
     assert_int_equal(event.map.address, 0x1000);
     assert_int_equal(event.map.length, 0x2000);
     assert_int_equal(event.map.protection, VM_PROT_READ | VM_PROT_EXEC);
@@ -289,9 +294,12 @@ static void test_every_kind(void **state) {
     assert_int_equal(next(reader).kind, EVENT_LOCK);
     assert_int_equal(next(reader).kind, EVENT_UNLOCK);
     assert_int_equal(next(reader).kind, EVENT_SYNC);
+}
+
+static void expect_touches_and_ends(struct trace_reader *reader) {
     assert_int_equal(next(reader).touch.pages, 1);
     assert_int_equal(next(reader).touch.pages, 1);
-    event = next(reader);
+    struct trace_event event = next(reader);
     assert_int_equal(event.kind, EVENT_WRITE);
     assert_int_equal(event.touch.pages, 7);
     event = next(reader);
@@ -302,9 +310,47 @@ static void test_every_kind(void **state) {
     event = next(reader);
     assert_int_equal(event.kind, EVENT_EXIT);
     assert_int_equal(event.process, 0);
+}
+
+static void test_every_kind(void **state) {
+    (void)state;
+    struct trace_reader *reader = open_text(every_kind);
+    expect_declarations(reader);
+    expect_mappings(reader);
+    expect_touches_and_ends(reader);
     assert_int_equal(read_all(reader), TRACE_END);
     assert_int_equal(trace_events(reader), 22);
     assert_int_equal(trace_processes(reader), 2);
+    trace_close(reader);
+}
+
+/* What the writer makes of the events is the same trace, without blanks and comments. */
+static void test_events_are_written_as_they_were_read(void **state) {
+    (void)state;
+    static const char expected[] = TRACE_HEADER "\n! host a machine\n! empty ?\n"
+                                                "o 5 file 12abc /lib/with blank.so\no 0 shm 0 s\n"
+                                                "g 5 1000\nt 0\nc 3\np 10 my shell\n"
+                                                "m 10 1000 2000 r-xp 5 ff\n"
+                                                "m 10 4000 1000 -w-s - 0\nd 10 1000 1000 ---\n"
+                                                "v 10 1000 1000 9000 3000\nn 10 4000 1000 2\n"
+                                                "a 10 4000 1000 dontneed\nl 10 4000 1000\n"
+                                                "k 10 4000 1000\ns 10 4000 1000\nr 10 4000\n"
+                                                "r 10 4000\nw 10 4000 7\nf 10 11\nx 11 other\n"
+                                                "u 11 1000 1000\ne 10\n";
+    char written[sizeof(expected) + 100] = "";
+    struct trace_reader *reader = open_text(every_kind);
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    struct trace_writer *writer = trace_writer_open_descriptor(dup(fileno(file)), TRACE_PLAIN);
+    struct trace_event event;
+    assert_non_null(writer);
+    while (trace_next(reader, &event) == TRACE_EVENT)
+        trace_write(writer, &event);
+    assert_int_equal(trace_writer_close(writer), 0);
+    rewind(file);
+    assert_true(fread(written, 1, sizeof(written) - 1, file) > 0);
+    assert_string_equal(written, expected);
+    fclose(file);
     trace_close(reader);
 }
 
@@ -400,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_nul_bytes),
         cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_every_kind),
+        cmocka_unit_test(test_events_are_written_as_they_were_read),
         cmocka_unit_test(test_indices_are_reused),
         cmocka_unit_test(test_many_processes),
         cmocka_unit_test(test_zstd),

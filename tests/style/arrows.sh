@@ -21,7 +21,7 @@ bad=$(
         may["rmap"] = may["fault"] = may["reclaim"] = " tree frame table object space "
         # Anyone may use the reverse map through its interface, and space/ calls upwards for mlock,
         # madvise and msync.
-        open["\"vm/rmap/design.h\""] = open["\"vm/rmap/rmap.h\""] = "any"
+        open["\"vm/rmap/design.h\""] = "any"
         open["\"vm/fault/fault.h\""] = open["\"vm/reclaim/reclaim.h\""] = "space"
         # An index keeps areas by what they say of themselves.
         open["\"vm/space/area.h\""] = "object"
