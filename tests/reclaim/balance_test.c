@@ -137,6 +137,36 @@ static void lists_are_looked_at_in_proportion(void **state) {
     rig_destroy(rig);
 }
 
+/* Of pages that lie side by side, those that a parent and its child have go after those of one alone;
+ * but they do go, and at last all of them. */
+static void shared_pages_go_last(void **state) {
+    (void)state;
+    struct rig *rig = rig_create(NULL, 2048);
+    struct vm_space *parent = rig_space(rig, 1);
+
+    rig_map(parent, AT, 200, NULL);
+    rig_touch(parent, AT, 200);
+    struct vm_space *child = rig_fork(parent, 2);
+    rig_map(parent, HERE, 200, NULL);
+    rig_touch(parent, HERE, 200);
+    forget_uses(rig);
+    for (uint64_t i = 0; i < 200; i++) {
+        vm_lru_move(rig->machine, vm_page_of(rig->machine, vm_frame_at(parent, AT + i * PAGE)),
+                    VM_LRU_INACTIVE);
+        vm_lru_move(rig->machine, vm_page_of(rig->machine, vm_frame_at(parent, HERE + i * PAGE)),
+                    VM_LRU_INACTIVE);
+    }
+    for (int i = 0; i < 150; i++)
+        assert_int_equal(vm_reclaim(rig->machine, 1), 1);
+    assert_int_equal(resident(parent, HERE, 200), 50);
+    assert_int_equal(resident(parent, AT, 200), 200);
+    assert_int_equal(resident(child, AT, 200), 200);
+    assert_int_equal(vm_reclaim(rig->machine, 250), 250);
+    assert_int_equal(resident(parent, AT, 200) + resident(child, AT, 200), 0);
+    rig_verify(rig);
+    rig_destroy(rig);
+}
+
 /* ---------------------------------------------------------------- a node's thread */
 
 static unsigned told[VM_NODES_MAX];
@@ -340,6 +370,7 @@ int main(void) {
         cmocka_unit_test(swappiness_is_at_most_100),
         cmocka_unit_test(swappiness_spares_mapped_pages),
         cmocka_unit_test(lists_are_looked_at_in_proportion),
+        cmocka_unit_test(shared_pages_go_last),
         cmocka_unit_test(a_node_is_kept_between_low_and_high),
         cmocka_unit_test(direct_reclaim_helps_when_the_thread_does_not_come),
         cmocka_unit_test(a_node_reclaims_its_own_pages_only),

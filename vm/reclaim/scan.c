@@ -4,21 +4,20 @@
  *
  * Pages leave the inactive list at its tail: those in use since they were last looked at go to the
  * active list, the others go out. Each round looks at a share of it, size >> priority: only at 0 is
- * everything looked at, and there a page is taken even if it is in use.
+ * everything looked at, and there a page is taken even if it is in use. The first two rounds pass by
+ * what relatives share since a fork: each of them may want the page again, and would have to fault.
  *
  * For each page of the inactive list 2 * active / inactive pages are looked at on the active one, so
  * that twice the share of it is. What is less than a page is carried over (zone->refill): with a page
  * at the least each time, as short lists would have it, nothing would stay active. An active page
  * becomes inactive whether it was used or not: the fault that brought it in has used it, which says
- * little. What counts is whether it is used again on its way down the inactive list. (Linux 2.5 spared
- * the used ones, and looked at a quarter as many: our recorded programs had a tenth more major faults.)
- * Pages that entries map move on only if
+ * little: is it used again on its way down the inactive list? (Linux 2.5 spared the used ones, and
+ * looked at a quarter as many: our recorded programs had more major faults.) Mapped pages move on if
  *
  *     mapped / 2 + distress + swappiness >= 100
  *
  * with mapped the percentage of memory that is mapped, and distress 100 >> the priority that the
- * zone's last reclaim came down to. A round that is further down already goes by its own: what is
- * true of the zone now need not wait for the next reclaim.
+ * zone's last reclaim came down to; a round that is further down already goes by its own.
  *
  * Pages that nothing can free stay active: locked ones, and anonymous ones where there is no swap.
  *
@@ -32,6 +31,7 @@
 #define REFILL_SHIFT      16 /* zone->refill counts pages in fractions of 2^16 */
 #define REFILL_SHARE      2  /* of the active list, for each share of the inactive one */
 #define REFILL_TIMES_MOST 4  /* active pages for each inactive one */
+#define SHARED_ROUNDS     2  /* in which pages that relatives share are passed by */
 
 static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
@@ -86,6 +86,32 @@ static void lock_batch(struct vm_scan *scan, struct vm_page *const *pages, unsig
             vm_pageout_put_back(scan->machine, pages[i], VM_PAGEOUT_KEPT);
 }
 
+static void spare(struct vm_scan *scan, struct vm_page *page) {
+    vm_count(scan->machine, reclaim.activated, 1);
+    vm_page_unlock(scan->machine, page);
+    vm_pageout_put_back(scan->machine, page, VM_PAGEOUT_IN_USE);
+}
+
+/* A file's pages are also mapped by who only used a neighbour, so their count says less. */
+static bool came_by_fork(const struct vm_page *page) {
+    return vm_page_is(page, VM_PAGE_ANON) && vm_page_mapcount(page) > 1;
+}
+
+/* Lets go of what relatives share, while there is a choice. Nobody is asked: the count of entries is
+ * enough. */
+static void spare_shared(struct vm_scan *scan, struct batch *batch) {
+    unsigned left = 0;
+
+    if (scan->priority + SHARED_ROUNDS <= VM_PRIORITY_START)
+        return;
+    for (unsigned i = 0; i < batch->count; i++)
+        if (came_by_fork(batch->pages[i]))
+            spare(scan, batch->pages[i]);
+        else
+            batch->pages[left++] = batch->pages[i];
+    batch->count = left;
+}
+
 /* Pages that wait for sweeps are not asked about, and count as locked. */
 static void age_batch(struct vm_scan *scan, struct batch *batch) {
     if (!scan->machine->design->sweep) {
@@ -102,15 +128,12 @@ static void age_batch(struct vm_scan *scan, struct batch *batch) {
 
 /* Lets go of those in use, as active pages. */
 static void spare_used(struct vm_scan *scan, struct batch *batch) {
-    struct vm_machine *machine = scan->machine;
     unsigned left = 0;
 
     for (unsigned i = 0; i < batch->count; i++) {
         struct vm_page *page = batch->pages[i];
         if (batch->uses[i].locked || in_use(scan, page, &batch->uses[i])) {
-            vm_count(machine, reclaim.activated, 1);
-            vm_page_unlock(machine, page);
-            vm_pageout_put_back(machine, page, VM_PAGEOUT_IN_USE);
+            spare(scan, page);
         } else {
             batch->pages[left] = page;
             batch->uses[left++] = batch->uses[i];
@@ -123,6 +146,7 @@ static void look_at_inactive(struct vm_scan *scan, struct vm_page *const *pages,
     struct batch batch;
 
     lock_batch(scan, pages, count, &batch);
+    spare_shared(scan, &batch);
     age_batch(scan, &batch);
     spare_used(scan, &batch);
     scan->freed += vm_pages_out(scan->machine, batch.pages, batch.count, batch.uses);
