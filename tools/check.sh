@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # check.sh - what `make check` runs: everything in a debug build, the same under the address and
-# undefined-behaviour sanitizers, and a build by clang. Warnings are errors.
+# undefined-behaviour sanitizers and in a build by clang, and what has threads under the thread
+# sanitizer. Warnings are errors.
 # Each configuration's results are left in build/NAME/results.xml.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -13,16 +14,19 @@ failed=""
 mkdir -p $logs
 rm -f build/*/results.xml
 
-# build PRESET - of its output only what went wrong is shown.
+# build PRESET [BUILD-OPTION...] - of its output only what went wrong is shown.
 build() {
-    echo "== $1: build"
-    if cmake --preset "$1" -DOBJRMAP_WERROR=ON >"$logs/$1.log" 2>&1 &&
-        cmake --build "build/$1" -j "$jobs" >>"$logs/$1.log" 2>&1; then
+    preset=$1
+    shift
+    echo "== $preset: build"
+    if cmake --preset "$preset" -DOBJRMAP_WERROR=ON >"$logs/$preset.log" 2>&1 &&
+        cmake --build "build/$preset" -j "$jobs" "$@" >>"$logs/$preset.log" 2>&1; then
         return 0
     fi
-    grep -m 20 -A 3 -E 'error|Error|undefined reference' "$logs/$1.log" || tail -n 40 "$logs/$1.log"
-    echo "== $1: the build failed; all of its output is in $logs/$1.log"
-    failed="$failed $1"
+    grep -m 20 -A 3 -E 'error|Error|undefined reference' "$logs/$preset.log" ||
+        tail -n 40 "$logs/$preset.log"
+    echo "== $preset: the build failed; all of its output is in $logs/$preset.log"
+    failed="$failed $preset"
     return 1
 }
 
@@ -40,6 +44,7 @@ build debug && run_tests debug
 # little there which others do not.
 build asan && run_tests asan -LE once
 build clang && run_tests clang -LE once
+build tsan --target threaded-tests && run_tests tsan -L threads -LE once
 
 if [ -n "$failed" ]; then
     echo "== failed:$failed"

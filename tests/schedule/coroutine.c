@@ -2,6 +2,7 @@
 /* coroutine.c - see coroutine.h. */
 #include "coroutine.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -15,13 +16,6 @@
 #define WITH_ASAN 1
 #endif
 #endif
-#if defined(__SANITIZE_THREAD__)
-#define WITH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
 
 #ifdef WITH_ASAN
 #include <sanitizer/asan_interface.h>
@@ -33,12 +27,21 @@
 
 static struct coroutine *left, *entered; /* of the latest change */
 
+#ifdef WITH_TSAN
+static char everybody; /* what all have done until they left last */
+
+static bool is_thread(const struct coroutine *coroutine) {
+    return !coroutine->stack;
+}
+#endif
+
 static void tell_leaving(struct coroutine *from, const struct coroutine *to) {
 #ifdef WITH_ASAN
     __sanitizer_start_switch_fiber(&from->fake_stack, to->bottom, to->stack_size);
 #endif
 #ifdef WITH_TSAN
-    __tsan_switch_to_fiber(to->fiber, 0);
+    __tsan_release(&everybody);
+    __tsan_switch_to_fiber(to->fiber, is_thread(from) ? 0 : __tsan_switch_to_fiber_no_sync);
 #endif
     (void)from;
     (void)to;
@@ -53,6 +56,10 @@ static void tell_arrived(struct coroutine *here, struct coroutine *before) {
         before->bottom = bottom;
         before->stack_size = bytes;
     }
+#endif
+#ifdef WITH_TSAN
+    if (is_thread(here))
+        __tsan_acquire(&everybody);
 #endif
     (void)here;
     (void)before;

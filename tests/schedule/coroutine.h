@@ -4,7 +4,9 @@
  *
  * Who runs hands over explicitly; nobody else can take the processor from it. A coroutine's function
  * never returns: its last act is to hand over. One that will not be resumed may be begun anew at any
- * time. The sanitizers are told of every change of stacks.
+ * time. The sanitizers are told of every change of stacks. For the thread sanitizer coroutines are
+ * threads that run at once, since handing over from one to another orders nothing: what it reports is
+ * a race in a schedule that can be played again. Only with the thread that began them are they in order.
  */
 #ifndef OBJRMAP_TESTS_COROUTINE_H
 #define OBJRMAP_TESTS_COROUTINE_H

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PREEMPTIONS_MOST = 3, NODE_DEVIATIONS = 10, WORDS = 1 << 16 };
+enum { PREEMPTIONS_MOST = 3, NODE_DEVIATIONS = 32, WORDS = 1 << 16 };
 
 /* A schedule to be tried. */
 struct node {

@@ -36,7 +36,7 @@ struct finding {
     unsigned preemptions;
     uint64_t tried[4]; /* schedules by their preemptions */
     uint64_t left_out;
-    bool stopped_early; /* by `most` */
+    bool stopped_early; /* by `most`, or by a schedule too long for its node */
     uint64_t random_tried;
     uint64_t failing_seed; /* of the random schedule that failed; 0: a systematic one did */
     unsigned longest;      /* steps */

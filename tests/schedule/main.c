@@ -98,10 +98,21 @@ static void print_crash(void) {
 
     if (!playing.scenario)
         return;
-    printf("%s on %s crashes\n", playing.scenario, playing.design);
+    printf("%s on %s crashes, or does what a sanitizer reports\n", playing.scenario,
+           playing.design);
     print_replay(&performance->schedule);
     fflush(stdout);
 }
+
+#ifdef WITH_TSAN
+void __tsan_on_report(void *report);
+
+/* By its name the sanitizer knows it. */
+void __tsan_on_report(void *report) {
+    (void)report;
+    print_crash();
+}
+#endif
 
 static void on_crash(int number) {
     signal(number, SIG_DFL);
@@ -184,9 +195,9 @@ static int explore_all(const struct request *request) {
            totals.plays, totals.schedules, request->exploration.preemptions, totals.left_out,
            totals.random, request->exploration.seed, seconds_now() - start, totals.failures);
     if (totals.cut_short)
-        printf("%" PRIu64 " plays have more schedules than were tried (--most)\n",
-               totals.cut_short);
-    return totals.failures ? 1 : 0;
+        printf("%" PRIu64 " plays have more schedules than were tried%s\n", totals.cut_short,
+               request->exploration.most ? " (--most)" : ": they have to give way too often");
+    return totals.failures || (totals.cut_short && !request->exploration.most) ? 1 : 0;
 }
 
 /* ---------------------------------------------------------------- replaying */

@@ -40,6 +40,8 @@ struct actor {
     struct contents before; /* its last step */
     struct contents seen;   /* when it began to spin */
     unsigned yielded_at;    /* step */
+    unsigned passed_over;   /* who has made no step since it last yielded */
+    unsigned waits_for;     /* who comes first if they can: else it might try for ever */
     const volatile void *sleeps_on;
     bool allocations_fail;
 };
@@ -107,13 +109,23 @@ static bool may_go_on(const struct actor *actor) {
 }
 
 static unsigned enabled_actors(void) {
-    unsigned enabled = 0, yielding = 0;
+    unsigned enabled = 0, yielding = 0, fair = 0;
 
     for (unsigned i = 0; i < scheduler.play->actor_count; i++) {
         enabled |= (may_go_on(&scheduler.actors[i]) ? 1u : 0u) << i;
         yielding |= (scheduler.actors[i].state == YIELDING ? 1u : 0u) << i;
     }
-    return enabled ? enabled : yielding;
+    for (unsigned i = 0; i < scheduler.play->actor_count; i++)
+        if (!(scheduler.actors[i].waits_for & enabled))
+            fair |= enabled & 1u << i;
+    return fair ? fair : enabled ? enabled : yielding;
+}
+
+static void note_turn(unsigned chosen) {
+    for (unsigned i = 0; i < scheduler.play->actor_count; i++) {
+        scheduler.actors[i].passed_over &= ~(1u << chosen);
+        scheduler.actors[i].waits_for &= ~(1u << chosen);
+    }
 }
 
 static unsigned first_of(unsigned actors) {
@@ -154,6 +166,7 @@ static unsigned decide(unsigned current) {
     if (!(step->enabled >> chosen & 1))
         chosen = usual;
     step->chosen = (uint8_t)chosen;
+    note_turn(chosen);
     step->what = scheduler.actors[chosen].wanted;
     if (chosen != usual)
         note_deviation(number, chosen);
@@ -220,6 +233,8 @@ static void block(enum actor_state state, const char *how) {
 
 static void yield(void) {
     running()->yielded_at = scheduler.performance.step_count;
+    running()->waits_for = running()->passed_over;
+    running()->passed_over = ~(1u << scheduler.running);
     block(YIELDING, "yields");
     running()->before = contents_of(running()->wanted);
 }
@@ -401,6 +416,7 @@ static void begin(unsigned number, void (*run)(void *), void *context) {
     actor->started = false;
     actor->allocations_fail = false;
     actor->turns = 0;
+    actor->passed_over = actor->waits_for = 0;
     actor->wanted = NULL;
     coroutine_begin(&actor->coroutine, run, context);
 }

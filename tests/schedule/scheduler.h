@@ -11,7 +11,8 @@
  *
  * Without a decision against it, an actor runs until it has to wait, then the first that can go on.
  * A schedule is written as its deviations from that: "12:1,40:0" is to let actor 1 do step 12, and
- * actor 0 step 40. An actor that keeps turning without end gives way after a while.
+ * actor 0 step 40. An actor that keeps turning without end gives way after a while. One that has tried
+ * twice while another did nothing waits for that one's step, so that two cannot try by turns for ever.
  */
 #ifndef OBJRMAP_TESTS_SCHEDULER_H
 #define OBJRMAP_TESTS_SCHEDULER_H

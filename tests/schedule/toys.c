@@ -50,6 +50,19 @@ static void take_both_downwards(struct stage *stage) {
     take_both(stage, 1, 0);
 }
 
+/* In the wrong order, but lets go of the first as long as the second is held. */
+static void try_downwards(struct stage *stage) {
+    vm_lock(stage->machine, &stage->locks[1], VM_RANK_TABLE);
+    while (!vm_trylock(stage->machine, &stage->locks[0], VM_RANK_ANON)) {
+        vm_unlock(stage->machine, &stage->locks[1], VM_RANK_TABLE);
+        scheduler_port()->relax(scheduler_port());
+        vm_lock(stage->machine, &stage->locks[1], VM_RANK_TABLE);
+    }
+    stage->words[0]++;
+    vm_unlock(stage->machine, &stage->locks[0], VM_RANK_ANON);
+    vm_unlock(stage->machine, &stage->locks[1], VM_RANK_TABLE);
+}
+
 /* ---- falling asleep */
 
 static void sleep_on_it(struct stage *stage) {
@@ -158,6 +171,11 @@ const struct scenario toys[] = {
       .toy = true,
       .set_up = set_up_locks,
       .actors = { take_both_upwards, take_both_upwards, take_both_upwards } },
+    { .name = "toy-trying",
+      .what = "two try again until the third lets go: they may not do so by turns for ever",
+      .toy = true,
+      .set_up = set_up_locks,
+      .actors = { try_downwards, try_downwards, take_both_upwards } },
     { .name = "toy-lost-wake",
       .what = "a sleeper tells that he sleeps after the one who would wake him has looked",
       .toy = true,
