@@ -13,10 +13,12 @@ set -u
 build=${1:-build/release}
 [ $# -gt 0 ] && shift
 here=$(dirname "$0")
-if [ ! -x "$build/objrmap" ] || [ ! -x "$build/bench/bench-designs" ]; then
-    echo "objrmap: there is no $build/objrmap with benchmarks: build it first, with \`make bench\`" >&2
-    exit 1
-fi
+for program in objrmap bench/bench-designs bench/bench-records; do
+    if [ ! -x "$build/$program" ]; then
+        echo "objrmap: there is no $build/$program: build it first, with \`make bench\`" >&2
+        exit 1
+    fi
+done
 failed=$(mktemp) || exit 1
 trap 'rm -f "$failed"' EXIT
 trap 'exit 130' INT
