@@ -106,6 +106,7 @@ static void drop_pages(struct vm_object *object) {
         vm_object_pages_remove(object, pages, n);
         for (unsigned i = 0; i < n; i++) {
             vm_page_unlock(machine, pages[i]);
+            vm_page_put(machine, pages[i]); /* the cache's reference, and ours */
             vm_page_put(machine, pages[i]);
         }
     }

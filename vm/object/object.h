@@ -86,9 +86,10 @@ bool vm_object_page_resident(struct vm_object *object, uint64_t index);
  * write has failed, which the object remembers; what could not be written stays dirty */
 int vm_object_pages_write(struct vm_object *object, struct vm_page *const *pages, unsigned n);
 
-/* Takes unmapped pages out of the cache; the caller's references are left. => pages locked; the object may
+/* Takes an unmapped page out of the cache; the caller's reference is left. => page locked; the object may
  * be gone afterwards */
 void vm_object_page_remove(struct vm_object *object, struct vm_page *page);
+/* The same for several, under one lock. The cache's references are the caller's to drop. */
 void vm_object_pages_remove(struct vm_object *object, struct vm_page *const *pages, unsigned n);
 
 /* Shared memory: the page leaves both caches, and its slot in its place in the object's. The caller's

@@ -250,15 +250,11 @@ static void take_out(struct vm_object *object, struct vm_page *page, uintptr_t w
 }
 
 void vm_object_pages_remove(struct vm_object *object, struct vm_page *const *pages, unsigned n) {
-    struct vm_machine *machine = object->machine;
-
     lock_pages(object);
     for (unsigned i = 0; i < n; i++)
         take_out_locked(object, pages[i], 0);
     count_pages(object, -(int)n);
     unlock_pages(object);
-    for (unsigned i = 0; i < n; i++)
-        vm_page_put(machine, pages[i]);
 }
 
 void vm_object_page_remove(struct vm_object *object, struct vm_page *page) {

@@ -79,6 +79,7 @@ struct unmap {
     struct vm_page *page;
     bool discard; /* leave nothing behind */
     bool refused; /* an area has been locked, or a discarded page written, since we looked */
+    struct vm_walk_page *walked; /* it may count later; NULL: nobody is to */
     uint64_t unmapped;
 };
 
@@ -94,6 +95,11 @@ static vm_pte entry_left_behind(const struct unmap *unmap, const struct vm_mappi
         return vm_pte_from_swap(page->swap);
     }
     return vm_entry_for_index(mapping->area, mapping->address, page->index);
+}
+
+static void count_unmapped(struct vm_machine *machine, struct vm_page *page, uint32_t entries) {
+    if (vm_page_adjust(machine, page, (uint64_t)0 - entries * VM_ONE_MAPPING) < VM_ONE_MAPPING)
+        vm_share_add(machine, VM_SUM_MAPPED, -1);
 }
 
 static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context) {
@@ -121,9 +127,11 @@ static enum vm_step unmap_entry(const struct vm_mapping *mapping, void *context)
         vm_space_note_empty_table(space);
     vm_space_flush(space, mapping->address, mapping->address + VM_PAGE_SIZE);
     vm_page_keep_bits(machine, unmap->page, old);
-    if (vm_page_adjust(machine, unmap->page, (uint64_t)0 - VM_ONE_MAPPING) < VM_ONE_MAPPING)
-        vm_share_add(machine, VM_SUM_MAPPED, -1);
     unmap->unmapped++;
+    if (unmap->walked && unmap->walked->counts_later)
+        unmap->walked->uncounted++;
+    else
+        count_unmapped(machine, unmap->page, 1);
     return VM_STEP_UNMAPPED;
 }
 
@@ -223,6 +231,7 @@ struct leaving {
     const struct vm_page_use *use;
     enum way way;
     enum vm_pageout result;
+    unsigned references; /* that are ours to drop */
 };
 
 static void end_way(struct leaving *leaving, enum vm_pageout result) {
@@ -266,13 +275,17 @@ static void unmap_together(struct vm_machine *machine, const struct leaving *all
     for (unsigned i = 0; i < n; i++) {
         if (!is_objects(&all[i]) || has_hidden_entries(machine, all[i].page, all[i].use))
             continue;
-        unmaps[count] = (struct unmap){ .machine = machine, .page = all[i].page };
+        unmaps[count] =
+            (struct unmap){ .machine = machine, .page = all[i].page, .walked = &walked[count] };
         walked[count] = (struct vm_walk_page){ .page = all[i].page, .context = &unmaps[count] };
         count++;
     }
     vm_rmap_walk_together(machine, walked, count, VM_WALK_RECLAIM, unmap_entry);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        if (walked[i].uncounted > 0)
+            count_unmapped(machine, walked[i].page, walked[i].uncounted);
         vm_count(machine, reclaim.unmapped, unmaps[i].unmapped);
+    }
 }
 
 static void unmap_each(struct vm_machine *machine, struct leaving *all, unsigned n) {
@@ -375,6 +388,7 @@ static void empty_caches(struct leaving *all, unsigned n) {
         }
         object = all[i].page->object;
         pages[count++] = all[i].page;
+        all[i].references++;
         end_way(&all[i], VM_PAGEOUT_FREED);
     }
     if (count)
@@ -404,7 +418,7 @@ static unsigned let_go(struct vm_machine *machine, const struct leaving *all, un
             continue;
         }
         freed++;
-        if (vm_page_adjust(machine, page, (uint64_t)0 - VM_ONE_REFERENCE) == 0)
+        if (vm_page_adjust(machine, page, (uint64_t)0 - all[i].references) == 0)
             dead[died++] = page;
     }
     if (died)
@@ -419,7 +433,7 @@ unsigned vm_pages_out(struct vm_machine *machine, struct vm_page *const *pages, 
 
     VM_ASSERT(machine, n <= VM_PAGEOUT_BATCH);
     for (unsigned i = 0; i < n; i++) {
-        all[i] = (struct leaving){ .page = pages[i], .use = &uses[i] };
+        all[i] = (struct leaving){ .page = pages[i], .use = &uses[i], .references = 1 };
         choose_way(machine, &all[i]);
     }
     unmap_together(machine, all, n);

@@ -65,7 +65,10 @@ static bool in_use(const struct vm_scan *scan, struct vm_page *page,
     if (use->accessed > 0)
         return true;
     /* Touched through a mapping that is gone: it is kept for one more round. */
-    return (vm_page_clear(scan->machine, page, VM_PAGE_REFERENCED) & VM_PAGE_REFERENCED) != 0;
+    if (!vm_page_is(page, VM_PAGE_REFERENCED))
+        return false;
+    vm_page_clear(scan->machine, page, VM_PAGE_REFERENCED);
+    return true;
 }
 
 /* Pages that are locked, and what their entries say. */

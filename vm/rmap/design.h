@@ -251,6 +251,10 @@ struct vm_walk_page {
     void *context; /* the visitor's, for this page */
     uint32_t kept; /* entries shown and still there */
     bool ended;    /* the visitor said so, or every entry has been found */
+    /* The visitor may leave entries that it has cleared in the map count, and take all off at once
+     * when the walk is over. Until then who looks takes the page for mapped more often than it is. */
+    bool counts_later;
+    uint32_t uncounted; /* so many */
 };
 
 /*

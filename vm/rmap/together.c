@@ -28,7 +28,7 @@ struct together {
 /* ---------------------------------------------------------------- one area */
 
 static bool found_all(const struct vm_machine *machine, const struct vm_walk_page *walked) {
-    uint32_t mappings = vm_page_mapcount(walked->page);
+    uint32_t mappings = vm_page_mapcount(walked->page) - walked->uncounted;
     return machine->config.cpus > 1 ? mappings == 0 : walked->kept >= mappings;
 }
 
@@ -117,6 +117,7 @@ static bool walk_object(struct vm_machine *machine, struct vm_walk_page *pages, 
             continue;
         first = least(first, pages[i].page->index);
         last = most(last, pages[i].page->index);
+        pages[i].counts_later = true;
         walk.left++;
     }
     if (walk.left == 0)
@@ -128,6 +129,8 @@ static bool walk_object(struct vm_machine *machine, struct vm_walk_page *pages, 
         machine->index_kind->each(machine, vm_object_areas(object), first, last, visit_area, &walk);
     }
     vm_unlock(machine, &object->areas_lock, VM_RANK_OBJECT_AREAS);
+    for (unsigned i = 0; i < count && !linear; i++)
+        pages[i].counts_later = false;
     vm_count(machine, rmap.hits, walk.hits);
     return linear;
 }
