@@ -48,6 +48,7 @@ json_t *report_machine(const struct settings *settings, const struct run_request
         json_string(request->chain_lock == VM_CHAIN_LOCK_GLOBAL ? "global" : "page"));
     json_object_set_new(machine, "nonlinear", json_string(nonlinear_name(request->nonlinear)));
     set_count(machine, "fault_around", request->fault_around ? request->fault_around : 16);
+    set_count(machine, "swap_readahead", request->swap_readahead ? request->swap_readahead : 8);
     return machine;
 }
 

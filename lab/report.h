@@ -6,7 +6,8 @@
  * several; the table is made from the document, so the two never differ. Names are an interface.
  *
  *   trace     file, events, processes, peak_pages (null: not measured), lost, recorded_seconds (null)
- *   machine   memory_bytes, swap_bytes, cpus, contents; memory_percent (null), fork, fault_around
+ *   machine   memory_bytes, swap_bytes, cpus, contents; memory_percent (null), fork, fault_around,
+ *             swap_readahead
  *   designs   name, file_index, verified, and
  *     state_hash     what processes saw, at their ends and at the trace's: equal for all designs
  *     seconds        spent within the machine's calls; wall_seconds also reads the trace

@@ -375,6 +375,7 @@ void run_trace(const struct run_request *request, struct run_result *result) {
         .nonlinear = request->nonlinear,
         .swap_pages = request->swap_pages,
         .fault_around = request->fault_around,
+        .swap_readahead = request->swap_readahead,
     };
     *result = (struct run_result){ .end = RUN_COMPLETE };
     struct run run = { .request = request, .result = result };
@@ -421,6 +422,7 @@ struct run_request run_request_ample(const struct settings *settings) {
         .file_index = settings->file_index,
         .fork_copy = settings->fork_copy,
         .fault_around = settings->fault_around,
+        .swap_readahead = settings->swap_readahead,
         .frames = AMPLE_FRAMES,
         .contents = VM_METADATA_ONLY,
         .cpus = 1,
@@ -495,6 +497,7 @@ struct run_request run_request_for(const struct settings *settings, const struct
         .chain_lock = settings->chain_lock,
         .nonlinear = settings->nonlinear,
         .fault_around = settings->fault_around,
+        .swap_readahead = settings->swap_readahead,
         .cpus = settings->cpus,
         .nodes = settings->nodes,
         .swappiness = settings->swappiness,

@@ -28,6 +28,7 @@ struct run_request {
     enum vm_chain_lock chain_lock;
     enum vm_nonlinear nonlinear;
     unsigned fault_around;
+    unsigned swap_readahead; /* as in vm_machine_config */
     uint64_t frames, swap_pages;
     unsigned cpus;
     unsigned nodes;

@@ -54,6 +54,8 @@ const char settings_help[] =
     "                          unless the design lists the pages' entries (chain). Default: "
     "emulate\n"
     "  --fault-around PAGES    how many cached neighbours a file fault maps. Default: 16\n"
+    "  --swap-readahead PAGES  how many slots a fault that reads from swap reads together. "
+    "Default: 8\n"
     "  --cpus N                play the processes on N threads, 1 to 64, each process on one of "
     "them: "
     "what\n"
@@ -79,7 +81,7 @@ static const char *const shared_options[] = {
     "--memory",   "--swap",         "--contents",   "--metadata",   "--file-index",
     "--fork",     "--fault-around", "--verify",     "--chain-lock", "--json",
     "--help",     "--nonlinear",    "--workload",   "--ask",        "--cpus",
-    "--lockstat", "--nodes",        "--swappiness", "--low-memory",
+    "--lockstat", "--nodes",        "--swappiness", "--low-memory", "--swap-readahead",
 };
 
 enum { SHARED_OPTIONS = sizeof(shared_options) / sizeof(shared_options[0]), OWN_OPTIONS = 8 };
@@ -228,15 +230,23 @@ static bool parse_low_memory(struct settings *settings, const char *text) {
     return false;
 }
 
-static bool parse_fault_around(struct settings *settings, const char *text) {
-    uint64_t pages;
-    if (!option_number("--fault-around", text, 1, 64, &pages))
+static bool parse_power_of_two(const char *name, const char *text, unsigned *pages) {
+    uint64_t number;
+    if (!option_number(name, text, 1, 64, &number))
         return false;
-    settings->fault_around = (unsigned)pages;
-    if ((pages & (pages - 1)) == 0)
+    *pages = (unsigned)number;
+    if ((number & (number - 1)) == 0)
         return true;
-    complain("--fault-around %s: expected a power of two", text);
+    complain("%s %s: expected a power of two", name, text);
     return false;
+}
+
+static bool parse_fault_around(struct settings *settings, const char *text) {
+    return parse_power_of_two("--fault-around", text, &settings->fault_around);
+}
+
+static bool parse_swap_readahead(struct settings *settings, const char *text) {
+    return parse_power_of_two("--swap-readahead", text, &settings->swap_readahead);
 }
 
 /* ---------------------------------------------------------------- options */
@@ -334,6 +344,7 @@ static const struct valued_option {
     { "--workload", parse_workload },
     { "--ask", parse_ask },
     { "--fault-around", parse_fault_around },
+    { "--swap-readahead", parse_swap_readahead },
     { "--cpus", parse_cpus },
     { "--nodes", parse_nodes },
     { "--swappiness", parse_swappiness },

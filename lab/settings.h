@@ -29,6 +29,7 @@ struct settings {
     enum vm_chain_lock chain_lock;
     enum vm_nonlinear nonlinear;
     unsigned fault_around;
+    unsigned swap_readahead; /* as in vm_machine_config */
     unsigned cpus;
     unsigned nodes;
     unsigned swappiness; /* as in vm_machine_config */

@@ -20,6 +20,23 @@ out_of_memory() { # OPTION...
     fi
 }
 
+# Slots are read ahead as many at a time as was asked for; programs see the same.
+printf '%s\n' 'objrmap-trace 1' 'p 42 reader' 'm 42 10000000 300000 rw-p - 0' 'w 42 10000000 768' \
+    'm 42 20000000 380000 rw-p - 0' 'w 42 20000000 896' 'u 42 20000000 380000' 'r 42 10000000 700' \
+    'e 42' >"$work/twice.vmt"
+reads() { # JSON-NAME OPTION...
+    name=$1
+    shift
+    "$objrmap" replay --json --memory 4M --swap 32M --verify "$@" "$work/twice.vmt" |
+        sed -n "s/^.*\"$name\": *\([0-9]*\).*/\1/p"
+}
+[ "$(reads read_ahead --swap-readahead 1)" = 0 ] || { echo "--swap-readahead 1 reads ahead"; failed=1; }
+few=$(reads read_ahead --swap-readahead 2) many=$(reads read_ahead --swap-readahead=32)
+[ "$few" -gt 0 ] && [ "$many" -gt "$few" ] ||
+    { echo "--swap-readahead: $few slots read ahead by 2, $many by 32"; failed=1; }
+[ "$(reads swap_readahead --swap-readahead 32) $(reads swap_readahead)" = "32 8" ] ||
+    { echo "--swap-readahead is not told"; failed=1; }
+
 for design in $(all_designs); do
     pattern='big.vmt:5: out of memory: process 42 (a greedy one)'
     out_of_memory --design "$design" --memory 4M --swap 4M "$trace"
