@@ -325,7 +325,7 @@ static bool page_take(const struct vm_machine *machine, struct vm_page *page) {
         vm_page_set(machine, page, VM_PAGE_LOCKED);
         return true;
     }
-    uint32_t old = atomic_fetch_or_explicit(&page->flags, VM_PAGE_LOCKED, memory_order_acquire);
+    uint32_t old = atomic_fetch_or_explicit(&page->flags, VM_PAGE_LOCKED, memory_order_seq_cst);
     return !(old & VM_PAGE_LOCKED);
 }
 

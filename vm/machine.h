@@ -180,12 +180,13 @@ static inline void vm_frozen_adjust(struct vm_machine *machine, unsigned cpu, ui
     atomic_fetch_add_explicit(&machine->cpus[cpu].frozen, n, memory_order_acq_rel);
 }
 
-/* Read-modify-write that is atomic only where somebody could come between. */
+/* Read-modify-write that is atomic only where somebody could come between; and in one order with other
+ * such and with page locks, see object/pages.c. */
 static inline uint64_t vm_fetch_add(const struct vm_machine *machine, _Atomic uint64_t *word,
                                     uint64_t n) {
     vm_preempt(machine, word);
     if (machine->smp)
-        return atomic_fetch_add_explicit(word, n, memory_order_acq_rel);
+        return atomic_fetch_add_explicit(word, n, memory_order_seq_cst);
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
     atomic_store_explicit(word, old + n, memory_order_relaxed);
     return old;

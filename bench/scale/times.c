@@ -30,41 +30,44 @@ struct worker {
     struct storm_world *world;
     unsigned cpu, times;
     pthread_barrier_t *start;
+    uint64_t began, ended;
 };
 
 static void *work(void *context) {
-    const struct worker *worker = context;
+    struct worker *worker = context;
 
     posix_cpu_set(worker->cpu);
     pthread_barrier_wait(worker->start);
+    worker->began = nanoseconds();
     for (unsigned i = 0; i < worker->times; i++)
         storm_once(worker->world, worker->cpu);
-    pthread_barrier_wait(worker->start);
+    worker->ended = nanoseconds();
     return NULL;
 }
 
-/* Operations a second of so many threads together. */
+/* Operations a second of so many threads together, from the first one's beginning to the last one's end.
+ * They look at the clock themselves: who waits for them may not get a CPU while they run. */
 static double throughput(struct storm_world *world, unsigned threads, unsigned times) {
     pthread_barrier_t start;
     struct worker workers[THREADS];
     pthread_t others[THREADS];
+    uint64_t began = UINT64_MAX, ended = 0;
 
-    pthread_barrier_init(&start, NULL, threads + 1);
+    pthread_barrier_init(&start, NULL, threads);
     for (unsigned i = 0; i < threads; i++) {
-        workers[i] = (struct worker){ world, i, times, &start };
+        workers[i] = (struct worker){ world, i, times, &start, 0, 0 };
         if (pthread_create(&others[i], NULL, work, &workers[i])) {
             fprintf(stderr, "objrmap: no thread can be made; end some programs\n");
             exit(1);
         }
     }
-    pthread_barrier_wait(&start);
-    uint64_t before = nanoseconds();
-    pthread_barrier_wait(&start);
-    double ns = (double)(nanoseconds() - before);
-    for (unsigned i = 0; i < threads; i++)
+    for (unsigned i = 0; i < threads; i++) {
         pthread_join(others[i], NULL);
+        began = workers[i].began < began ? workers[i].began : began;
+        ended = workers[i].ended > ended ? workers[i].ended : ended;
+    }
     pthread_barrier_destroy(&start);
-    return (double)threads * times / ns * 1e9;
+    return (double)threads * times / (double)(ended - began) * 1e9;
 }
 
 /* ---------------------------------------------------------------- designs */

@@ -17,7 +17,8 @@
  * The space lock is held for reading throughout. Frames and records are made first, while nothing
  * spins; then, under the leaf table's lock, the entry is compared with the one that named the case.
  * If it has changed, all is put back, and the program simply tries again. Page locks are taken
- * before the table lock and keep a page's identity (object or swap slot) as it is meanwhile.
+ * before the table lock and keep a page's identity (object or swap slot) as it is meanwhile. Only who
+ * maps an object's page to read it, in line, needs none: see object/pages.c.
  */
 #include "vm/fault/fault.h"
 
@@ -411,7 +412,7 @@ static bool map_writable(const struct fault *f) {
 struct around {
     uint64_t address; /* of the first */
     unsigned count, here;
-    struct vm_page *pages[VM_FAULT_AROUND_MAX];
+    struct vm_page *pages[VM_FAULT_AROUND_MAX]; /* NULL: not this one */
     vm_pte entries[VM_FAULT_AROUND_MAX];
 };
 
@@ -436,34 +437,21 @@ static void choose_window(const struct fault *f, struct around *around, uint64_t
     around->here = (unsigned)((f->address - start) >> VM_PAGE_SHIFT);
 }
 
-/* Whether a fault on this entry would find the page. Swap entries are for private pages. */
-static bool awaits(const struct fault *f, uint64_t address, vm_pte entry,
-                   const struct vm_page *page) {
-    if (!vm_area_is_nonlinear(f->area))
-        return entry == 0;
-    return !vm_pte_present(entry) && vm_entry_page_index(f->area, address, entry) == page->index;
-}
-
-/* Neighbours are mapped without A and D: nobody has used them yet. */
+/* Writes the entries of pages that count as mapped, and tells the design. Neighbours are mapped without
+ * A and D: nobody has used them yet. => leaf locked */
 static void install_around(struct fault *f, struct around *around, struct vm_reserve *reserve) {
     struct vm_machine *machine = f->machine;
     vm_pte_slot *slots = f->slot - around->here;
     vm_pte bits = entry_for(f, around->pages[around->here], map_writable(f)) & ~VM_PTE_FRAME_MASK;
-    int mapped = 0, first_mapped = 0, offsets = 0;
+    int mapped = 0, offsets = 0;
 
     for (unsigned i = 0; i < around->count; i++) {
         around->entries[i] = 0;
         if (!around->pages[i])
             continue;
-        vm_pte before = vm_pte_read(&slots[i]);
-        if (i != around->here &&
-            !awaits(f, around->address + i * VM_PAGE_SIZE, before, around->pages[i]))
-            continue;
-        offsets += before != 0;
+        offsets += vm_pte_read(&slots[i]) != 0;
         vm_pte own = i == around->here ? bits : bits & ~(VM_PTE_ACCESSED | VM_PTE_DIRTY);
         around->entries[i] = vm_pte_make(vm_page_frame(machine, around->pages[i]), own);
-        uint64_t counts = vm_page_adjust(machine, around->pages[i], VM_ONE_MAPPING);
-        first_mapped += counts < 2 * VM_ONE_MAPPING;
         mapped++;
     }
     struct vm_run run = { .area = f->area,
@@ -479,32 +467,98 @@ static void install_around(struct fault *f, struct around *around, struct vm_res
             vm_pte_write(&slots[i], around->entries[i]);
     vm_table_account(f->leaf.table, mapped - offsets, mapped);
     vm_count(machine, faults.around, (uint64_t)mapped - 1);
-    if (first_mapped)
-        vm_share_add(machine, VM_SUM_MAPPED, first_mapped);
+    vm_count(machine, faults.file, !f->write);
+    vm_count(machine, faults.shared_write, f->write);
 }
 
-static void put_around(struct fault *f, struct around *around) {
-    for (unsigned i = 0; i < around->count; i++) {
-        if (i == around->here || !around->pages[i])
-            continue;
-        vm_page_unlock(f->machine, around->pages[i]);
-        vm_page_put(f->machine, around->pages[i]);
+/* ---- ... in line: without page locks */
+
+static struct vm_object_window window_of(const struct around *around, uint64_t index,
+                                         const struct vm_page *own) {
+    return (struct vm_object_window){
+        .first = index - around->here, .count = around->count, .here = around->here, .own = own
+    };
+}
+
+/* Entries that wait for a page. => leaf locked */
+static uint64_t empty_entries(const struct fault *f, const struct around *around) {
+    const vm_pte_slot *slots = f->slot - around->here;
+    uint64_t empty = 0;
+
+    for (unsigned i = 0; i < around->count; i++)
+        empty |= (uint64_t)(vm_pte_read(&slots[i]) == 0) << i;
+    return empty;
+}
+
+/* Records for the pages that are there now; if more come, they are left out. */
+static int reserve_for(const struct fault *f, const struct vm_object_window *window,
+                       struct vm_reserve *reserve, unsigned *pages) {
+    *pages = window->count;
+    if (!f->machine->design->reserve)
+        return VM_OK;
+    if (window->count > 1)
+        *pages = vm_object_pages_resident(f->area->object, window->first, window->count);
+    if (*pages == 0)
+        *pages = 1;
+    return vm_rmap_reserve(f->machine, reserve, VM_RESERVE_OBJECT, *pages);
+}
+
+/* Maps the object's page, and for reads its neighbours. `own` is the page, if it is locked by us; if not,
+ * VM_EAGAIN: it is not in memory, or somebody else has it locked. */
+static int map_in_line(struct fault *f, uint64_t index, struct vm_page *own) {
+    struct around around = { .address = f->address, .count = 1, .here = 0 };
+    struct vm_reserve reserve = { 0 };
+    unsigned most;
+
+    if (!f->write)
+        choose_window(f, &around, index);
+    struct vm_object_window window = window_of(&around, index, own);
+    int error = reserve_for(f, &window, &reserve, &most);
+    if (!error && lock_if_unchanged(f)) {
+        window.wanted = empty_entries(f, &around);
+        if (vm_object_pages_map(f->area->object, &window, most, around.pages)) {
+            if (f->write)
+                vm_page_set(f->machine, own, VM_PAGE_DIRTY);
+            install_around(f, &around, &reserve);
+        } else {
+            error = VM_EAGAIN;
+        }
+        unlock(f);
     }
+    vm_rmap_unreserve(f->machine, &reserve);
+    return error;
 }
 
-/* Pages that come out of line: the design must know before. Neighbours that their entries do not ask
- * for now are left out. */
-static int announce_out_of_line(struct fault *f, struct around *around) {
+/* ---- ... out of line: the design must know of each page before, and nobody else may tell it */
+
+/* Whether a fault on this entry would find the page. Swap entries are for private pages. */
+static bool awaits(const struct fault *f, uint64_t address, vm_pte entry,
+                   const struct vm_page *page) {
+    return !vm_pte_present(entry) && vm_entry_page_index(f->area, address, entry) == page->index;
+}
+
+static void release(const struct fault *f, struct vm_page *page) {
+    vm_page_unlock(f->machine, page);
+    vm_page_put(f->machine, page);
+}
+
+static void release_all(const struct fault *f, const struct around *held) {
+    for (unsigned i = 0; i < held->count; i++)
+        if (held->pages[i] && i != held->here)
+            release(f, held->pages[i]);
+}
+
+/* Neighbours that their entries do not ask for now are left out. */
+static int announce_out_of_line(const struct fault *f, struct around *held) {
     int error = VM_OK;
 
-    for (unsigned i = 0; i < around->count && !error; i++) {
-        struct vm_page *page = around->pages[i];
-        uint64_t address = around->address + i * VM_PAGE_SIZE;
-        vm_pte entry = vm_pte_read(f->slot - around->here + i);
-        if (page && i != around->here && !awaits(f, address, entry, page)) {
-            vm_page_unlock(f->machine, page);
-            vm_page_put(f->machine, page);
-            around->pages[i] = NULL;
+    for (unsigned i = 0; i < held->count && !error; i++) {
+        struct vm_page *page = held->pages[i];
+        uint64_t address = held->address + i * VM_PAGE_SIZE;
+        vm_pte entry = vm_pte_read(f->slot - held->here + i);
+        if (page && i != held->here && !awaits(f, address, entry, page)) {
+            release(f, page);
+            held->pages[i] = NULL;
         } else if (page && vm_area_page_index(f->area, address) != page->index) {
             error = vm_rmap_out_of_line(f->machine, page);
         }
@@ -512,53 +566,77 @@ static int announce_out_of_line(struct fault *f, struct around *around) {
     return error;
 }
 
-/* Maps the object's page, and for reads its neighbours. => page locked, referenced */
-static int map_object_page(struct fault *f, struct vm_page *page) {
-    struct around around = { .address = f->address, .count = 1, .here = 0 };
+/* Of the pages that are held, those whose entries still ask for them count as mapped. => leaf locked */
+static void map_held(const struct fault *f, const struct around *held, struct around *around) {
+    int mapped = 0;
+
+    *around = *held;
+    for (unsigned i = 0; i < held->count; i++) {
+        struct vm_page *page = held->pages[i];
+        vm_pte entry = vm_pte_read(f->slot - held->here + i);
+        if (page && i != held->here && !awaits(f, held->address + i * VM_PAGE_SIZE, entry, page))
+            around->pages[i] = NULL;
+        else if (page)
+            mapped += vm_page_adjust(f->machine, page, VM_ONE_MAPPING) < 2 * VM_ONE_MAPPING;
+    }
+    vm_share_add(f->machine, VM_SUM_MAPPED, mapped);
+}
+
+/* => page locked, referenced */
+static int map_out_of_line(struct fault *f, struct vm_page *page) {
+    struct around held = { .address = f->address, .count = 1, .here = 0 }, around;
     struct vm_reserve reserve = { 0 };
     unsigned pages = 1;
-    int error = VM_OK;
 
     if (!f->write) {
-        choose_window(f, &around, page->index);
-        pages += vm_object_pages_cached(f->area->object, page->index - around.here, around.count,
-                                        around.pages);
+        choose_window(f, &held, page->index);
+        pages += vm_object_pages_cached(f->area->object, page->index - held.here, held.count,
+                                        held.pages);
     }
-    around.pages[around.here] = page;
-    if (vm_area_is_nonlinear(f->area))
-        error = announce_out_of_line(f, &around);
+    held.pages[held.here] = page;
+    int error = announce_out_of_line(f, &held);
     if (!error)
         error = vm_rmap_reserve(f->machine, &reserve, VM_RESERVE_OBJECT, pages);
     if (!error && lock_if_unchanged(f)) {
+        map_held(f, &held, &around);
         if (f->write)
             vm_page_set(f->machine, page, VM_PAGE_DIRTY);
         install_around(f, &around, &reserve);
         unlock(f);
-        if (f->write)
-            vm_count(f->machine, faults.shared_write, 1);
-        else
-            vm_count(f->machine, faults.file, 1);
     }
-    put_around(f, &around);
+    release_all(f, &held);
     vm_rmap_unreserve(f->machine, &reserve);
     return error;
 }
 
-/* Object read, shared write, private copy: all begin with the object's page. */
-static int object_page(struct fault *f) {
+/* ---- object read, shared write, private copy */
+
+/* With the page itself, read in if need be, and locked. */
+static int object_page_locked(struct fault *f, uint64_t index) {
     struct vm_page *page;
-    uint64_t index = vm_pte_is_file(f->entry) ? vm_pte_file_offset(f->entry) : fault_index(f);
     int error = vm_object_page(f->area->object, index, &page);
     if (error)
         return error;
 
     if (f->write && !vm_area_shared(f->area))
         error = copy_page(f, page, COPY_WRITE);
+    else if (vm_area_is_nonlinear(f->area))
+        error = map_out_of_line(f, page);
     else
-        error = map_object_page(f, page);
-    vm_page_unlock(f->machine, page);
-    vm_page_put(f->machine, page);
-    return error;
+        error = map_in_line(f, index, page);
+    release(f, page);
+    return error == VM_EAGAIN ? VM_OK : error; /* cut off just now: the next fault is told so */
+}
+
+static int object_page(struct fault *f) {
+    uint64_t index = vm_pte_is_file(f->entry) ? vm_pte_file_offset(f->entry) : fault_index(f);
+
+    if (!f->write && !vm_area_is_nonlinear(f->area)) {
+        int error = map_in_line(f, index, NULL);
+        if (error != VM_EAGAIN)
+            return error;
+    }
+    return object_page_locked(f, index);
 }
 
 /* Somebody is about to change a shared page that was clean: from here on it is dirty. */

@@ -27,7 +27,7 @@
 #define RECORDS_LEAST      8u /* in a block */
 #define RECORD_BYTES_LEAST sizeof(void *)
 #define RECORDS_MOST       (BLOCK_BYTES_LEAST / RECORD_BYTES_LEAST)
-#define MAGAZINE_RECORDS   16u
+#define MAGAZINE_RECORDS   64u
 #define MAGAZINE_STRIDE    ((size_t)1024) /* larger records are rare, and too large to keep idle */
 #define POISON             0x5f
 

@@ -130,8 +130,9 @@ static inline uint32_t vm_page_clear(const struct vm_machine *machine, struct vm
 
 /* ---- counts */
 
+/* Who has locked the page sees all mappings that were counted before he had: see object/pages.c. */
 static inline uint64_t vm_page_counts(const struct vm_page *page) {
-    return atomic_load_explicit(&page->counts, memory_order_relaxed);
+    return atomic_load_explicit(&page->counts, memory_order_seq_cst);
 }
 
 static inline uint32_t vm_page_mapcount(const struct vm_page *page) {

@@ -73,6 +73,26 @@ int vm_object_page(struct vm_object *object, uint64_t index, struct vm_page **pa
 /* The same, but a page that is neither in memory nor in swap is left there: *page is NULL. */
 int vm_object_page_kept(struct vm_object *object, uint64_t index, struct vm_page **page);
 
+/* What one fault maps: pages in a row, of which one must be among them. */
+struct vm_object_window {
+    uint64_t first;
+    unsigned count, here;      /* at most VM_FAULT_AROUND_MAX; the page that must */
+    uint64_t wanted;           /* bit i: an entry waits for page first + i */
+    const struct vm_page *own; /* the page `here`, where the caller has it locked; else NULL */
+};
+
+/*
+ * Counts pages of the window as mapped, at most so many, for entries that the caller writes next:
+ * pages[i] is such a page, or NULL. Left out are those that nobody waits for, that are not in memory, cut off, or
+ * locked by somebody else. False: the one that must be there was left out; then no page is mapped.
+ * => the lock of the entries' table is held
+ */
+bool vm_object_pages_map(struct vm_object *object, const struct vm_object_window *window,
+                         unsigned most, struct vm_page **pages);
+
+/* How many pages of [first, first + n) are in memory. */
+unsigned vm_object_pages_resident(struct vm_object *object, uint64_t first, unsigned n);
+
 /* Pages of [first, first + n) that are in memory and can be locked at once: pages[i] is such a page,
  * locked and referenced, or NULL. Returns how many. Pages beyond the object's end are left out. */
 unsigned vm_object_pages_cached(struct vm_object *object, uint64_t first, unsigned n,

@@ -9,6 +9,12 @@
  * waiting for the page lock; then lock the page and see whether it is still the object's. It may
  * have been removed, evicted or cut off meanwhile, and then the search begins again.
  *
+ * Mapping one takes no page lock: many map the same pages at the same time, and would wait for each other.
+ * Whoever has a page locked must still be sure that no mapping comes: so mappings are counted first,
+ * and taken back if the page turns out to be locked then. Whoever locks it after that look sees
+ * the count; the entry he may have to wait for, as its table is locked until it is written. A page in
+ * the cache that nobody has locked has its contents: it is locked until it is filled.
+ *
  * Bringing one in: the frame is allocated first, since that may reclaim, and goes into the cache
  * locked before it is filled. All who want it meanwhile find it and wait for its lock: one read
  * serves all. If the read fails the page is gone again before it is unlocked, so that no one ever
@@ -24,6 +30,7 @@
 #include "vm/memory.h"
 #include "vm/object/swap.h"
 #include "vm/space/area.h"
+#include "vm/sum.h"
 
 static void lock_pages(struct vm_object *object) {
     vm_lock(object->machine, &object->pages_lock, VM_RANK_OBJECT_PAGES);
@@ -121,6 +128,87 @@ unsigned vm_object_pages_cached(struct vm_object *object, uint64_t first, unsign
     }
     unlock_pages(object);
     return found;
+}
+
+/* ---------------------------------------------------------------- mapping */
+
+static bool is_locked_by_others(const struct vm_machine *machine, const struct vm_page *page,
+                                const struct vm_page *own) {
+    vm_preempt(machine, page);
+    return page != own &&
+           (atomic_load_explicit(&page->flags, memory_order_seq_cst) & VM_PAGE_LOCKED) != 0;
+}
+
+/* Adds to *mapped what there is more of pages that some entry maps. => pages lock held */
+static bool map_page(struct vm_machine *machine, struct vm_page *page, const struct vm_page *own,
+                     int *mapped) {
+    if (is_locked_by_others(machine, page, own))
+        return false;
+    *mapped += vm_page_adjust(machine, page, VM_ONE_MAPPING) < 2 * VM_ONE_MAPPING;
+    if (!is_locked_by_others(machine, page, own))
+        return true;
+    *mapped -= vm_page_adjust(machine, page, (uint64_t)0 - VM_ONE_MAPPING) < VM_ONE_MAPPING;
+    return false;
+}
+
+/* The pages of the window that are in memory, at most `most` beside the one that must be: they are asked for
+ * ahead, since their descriptors are likely to be with another CPU. => pages lock held */
+static void find_window(struct vm_object *object, const struct vm_object_window *window,
+                        unsigned most, struct vm_page **pages) {
+    uint64_t end = vm_object_page_end(object), index = window->first;
+
+    for (;; index++) {
+        uintptr_t word = vm_radix_next(&object->pages, &index);
+        if (!word || index - window->first >= window->count || index >= end)
+            return;
+        unsigned i = (unsigned)(index - window->first);
+        if (!page_of_word(word) || (i != window->here && (!(window->wanted >> i & 1) || most == 1)))
+            continue;
+        pages[i] = page_of_word(word);
+        most -= i != window->here;
+        __builtin_prefetch(pages[i], 1);
+    }
+}
+
+/* Leaves out those that are locked. => pages lock held */
+static bool map_window(struct vm_object *object, const struct vm_object_window *window,
+                       struct vm_page **pages, int *mapped) {
+    struct vm_machine *machine = object->machine;
+
+    if (!pages[window->here] || !map_page(machine, pages[window->here], window->own, mapped))
+        return false;
+    for (unsigned i = 0; i < window->count; i++)
+        if (pages[i] && i != window->here && !map_page(machine, pages[i], NULL, mapped))
+            pages[i] = NULL;
+    return true;
+}
+
+bool vm_object_pages_map(struct vm_object *object, const struct vm_object_window *window,
+                         unsigned most, struct vm_page **pages) {
+    int mapped = 0;
+
+    memset(pages, 0, window->count * sizeof *pages);
+    lock_pages(object);
+    find_window(object, window, most, pages);
+    bool here = map_window(object, window, pages, &mapped);
+    unlock_pages(object);
+    if (mapped)
+        vm_share_add(object->machine, VM_SUM_MAPPED, mapped);
+    return here;
+}
+
+unsigned vm_object_pages_resident(struct vm_object *object, uint64_t first, unsigned n) {
+    unsigned resident = 0;
+
+    lock_pages(object);
+    for (uint64_t index = first;; index++) {
+        uintptr_t word = vm_radix_next(&object->pages, &index);
+        if (!word || index - first >= n)
+            break;
+        resident += page_of_word(word) != NULL;
+    }
+    unlock_pages(object);
+    return resident;
 }
 
 bool vm_object_page_resident(struct vm_object *object, uint64_t index) {
