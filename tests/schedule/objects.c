@@ -64,6 +64,15 @@ static void read_around(struct stage *stage) {
     require(get(stage->parent, HERE) == 100);
 }
 
+static void evict(struct stage *stage) {
+    page_out(stage);
+}
+
+static void judge_contents(struct stage *stage) {
+    for (unsigned i = 0; i < PAGES; i++)
+        require(get(stage->parent, HERE + i * PAGE) == 100 + i);
+}
+
 static void read_beyond(struct stage *stage) {
     uint64_t value;
     int result = try_get(stage->parent, HERE + 2 * PAGE, &value);
@@ -144,10 +153,6 @@ static void sync_now(struct stage *stage) {
 
 static void sync_other(struct stage *stage) {
     require(vm_msync(stage->other, HERE, PAGES * PAGE, VM_MS_SYNC) == VM_OK);
-}
-
-static void clean_now(struct stage *stage) {
-    page_out(stage);
 }
 
 /* Once nobody holds the file any more, the device has what was written last. */
@@ -256,7 +261,7 @@ const struct scenario object_scenarios[] = {
     { .name = "truncate-reclaim",
       .what = "shared memory is evicted while it is cut off, and grows again",
       .set_up = touched_shm,
-      .actors = { clean_now, truncate_and_grow },
+      .actors = { evict, truncate_and_grow },
       .judge = judge_all_zero },
     { .name = "sync-write",
       .what = "msync writes back a page while a thread writes to it",
@@ -278,10 +283,15 @@ const struct scenario object_scenarios[] = {
       .set_up = file_of_two,
       .actors = { write_and_sync, sync_other },
       .judge = judge_on_device },
+    { .name = "evict-around",
+      .what = "a fault maps cached neighbours while they are evicted",
+      .set_up = cached_file,
+      .actors = { read_around, evict },
+      .judge = judge_contents },
     { .name = "clean-write",
       .what = "reclaim writes back a file's page while a thread writes to it",
       .set_up = touched_file,
-      .actors = { write_first, clean_now },
+      .actors = { write_first, evict },
       .judge = judge_on_device },
     { .name = "object-ends",
       .what = "the last two references go at once",
