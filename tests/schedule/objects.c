@@ -29,10 +29,14 @@ static void touched_file(struct stage *stage) {
         require(get(stage->parent, HERE + i * PAGE) == 100 + i);
 }
 
-static void private_copies(struct stage *stage) {
+static void private_file(struct stage *stage) {
     stage->object = stage_file(stage, PAGES);
     stage->parent = stage_space(stage);
     map_object(stage->parent, HERE, PAGES, VM_MAP_PRIVATE, stage->object, 0);
+}
+
+static void private_copies(struct stage *stage) {
+    private_file(stage);
     put(stage->parent, HERE + 2 * PAGE, 7);
 }
 
@@ -209,6 +213,11 @@ const struct scenario object_scenarios[] = {
     { .name = "truncate-cow",
       .what = "a private copy is made while the page is cut off",
       .set_up = private_copies,
+      .actors = { write_beyond, truncate },
+      .judge = judge_cut },
+    { .name = "truncate-copy",
+      .what = "the first private copy is made while the page is cut off",
+      .set_up = private_file,
       .actors = { write_beyond, truncate },
       .judge = judge_cut },
     { .name = "truncate-grow",

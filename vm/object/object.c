@@ -264,6 +264,9 @@ int vm_object_truncate(struct vm_object *object, uint64_t bytes) {
     if (new_end < old_end) {
         vm_object_unmap_from(object, new_end);
         vm_object_pages_each(object, new_end, UINT64_MAX, cut_page_off, object);
+        /* Faults that had a page locked before may have left private copies of it behind the first pass. */
+        if (object->machine->config.cpus > 1)
+            vm_object_unmap_from(object, new_end);
         vm_object_slots_free(object, new_end);
         vm_settle(object->machine);
     }
