@@ -44,7 +44,7 @@ static void release(struct vm_port *port, void *block, size_t bytes) {
 
 static void counting_port_init(struct counting_port *counting) {
     *counting = (struct counting_port){ 0 };
-    posix_port_init(&counting->posix, 1);
+    posix_port_init(&counting->posix, 2);
     counting->allocate = counting->posix.port.allocate;
     counting->release = counting->posix.port.release;
     counting->posix.port.allocate = allocate;
@@ -95,6 +95,8 @@ static void create_design(const struct vm_design_info *design, void *context) {
                                         .nonlinear = VM_NONLINEAR_CLUSTER,
                                         .swap = swap,
                                         .swap_pages = 64 };
+    fail_each_allocation(&config);
+    config.cpus = 2; /* caches have more to allocate */
     fail_each_allocation(&config);
 }
 

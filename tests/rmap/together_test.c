@@ -127,6 +127,25 @@ static void one_walk_shows_what_many_do(struct vm_machine_config plan) {
     end(&scene);
 }
 
+static enum vm_step note_one(const struct vm_mapping *mapping, void *context) {
+    note(mapping, context);
+    return VM_STEP_STOP;
+}
+
+static void who_has_seen_enough_is_shown_no_more(struct vm_machine_config plan) {
+    struct scene scene = begin(plan);
+    struct shown shown[ALL] = { { 0 } };
+    struct vm_walk_page walked[ALL];
+
+    for (unsigned i = 0; i < ALL; i++)
+        walked[i] = (struct vm_walk_page){ .page = scene.pages[i], .context = &shown[i] };
+    vm_rmap_walk_together(scene.rig->machine, walked, ALL, VM_WALK_RECLAIM, note_one);
+    for (unsigned i = 0; i < ALL; i++)
+        assert_int_equal(shown[i].entries, vm_page_mapcount(scene.pages[i]) > 0);
+    let_go(&scene);
+    end(&scene);
+}
+
 /* Locked memory keeps its pages, and only those, however many areas come before. */
 static void unmapping_leaves_what_is_locked(struct vm_machine_config plan) {
     struct scene scene = begin(plan);
@@ -180,6 +199,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         { "one_walk_shows_what_many_do", every_design, NULL, NULL,
           (void *)(uintptr_t)one_walk_shows_what_many_do },
+        { "who_has_seen_enough_is_shown_no_more", every_design, NULL, NULL,
+          (void *)(uintptr_t)who_has_seen_enough_is_shown_no_more },
         { "unmapping_leaves_what_is_locked", every_design, NULL, NULL,
           (void *)(uintptr_t)unmapping_leaves_what_is_locked },
     };

@@ -282,6 +282,11 @@ static void verifying_leaves_no_trace(void **state) {
     scene_destroy(&scene);
 }
 
+static void count_place(const struct vm_mapped_at *place, void *context) {
+    assert_non_null(place->space);
+    ++*(uint64_t *)context;
+}
+
 /* The design and the scan agree on every frame, and a machine without reports can be verified. */
 static void the_oracle_agrees(void **state) {
     struct scene scene = scene_create(*state);
@@ -289,7 +294,9 @@ static void the_oracle_agrees(void **state) {
     uint64_t mapped = 0;
 
     for (uint64_t frame = 0; frame < machine->config.frames; frame++) {
-        uint64_t truth = vm_oracle_mappings(machine, frame, NULL, NULL);
+        uint64_t truth = vm_oracle_mappings(machine, frame, NULL, NULL), shown = 0;
+        assert_int_equal(vm_oracle_mappings(machine, frame, count_place, &shown), truth);
+        assert_int_equal(shown, truth);
         if (frame != vm_page_frame(machine, machine->zero_page))
             assert_int_equal(vm_page_mappings(machine, frame, NULL, NULL), truth);
         mapped += truth;

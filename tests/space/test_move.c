@@ -271,6 +271,46 @@ static void the_area_limit_holds(void **state) {
     check_world(&world);
 }
 
+/* Each of three pieces lands in the middle of another area, which makes one more. */
+static int move_into_the_middles(unsigned others) {
+    uint64_t at;
+    end_world(&world);
+    begin_world(&world, (struct vm_machine_config){ .area_limit = 20 });
+    for (unsigned i = 0; i < 3; i++) {
+        map_private(&world, 10 * i, 1, R);
+        map_private(&world, 98 + 10 * i, 6, RW);
+    }
+    for (unsigned i = 0; i < others; i++)
+        map_private(&world, 200 + 2 * i, 1, R);
+    return remap(0, 21, 21, FIXED, 100, &at);
+}
+
+static void the_area_limit_stops_half_way(void **state) {
+    (void)state;
+    unsigned others = 0;
+    while (move_into_the_middles(others) == VM_OK)
+        others++;
+    check_world(&world);
+    assert_int_equal(others, 8);
+    assert_true(others > 0);
+    expect(vm_touch(world.space, AT(100), 1, VM_WRITE, NULL), VM_SIGSEGV); /* has come */
+    expect(vm_touch(world.space, AT(120), 1, VM_WRITE, NULL), VM_SIGSEGV); /* room for the last */
+    succeeds(vm_touch(world.space, AT(20), 1, VM_READ, NULL));             /* has stayed */
+}
+
+/* All that is free is mapped, in larger and then smaller pieces. */
+static void no_room_to_grow_elsewhere(void **state) {
+    (void)state;
+    uint64_t at;
+    map_private(&world, 0, 1, RW);
+    map_private(&world, 1, 1, R);
+    for (uint64_t bytes = VM_ADDRESS_END / 2; bytes >= PAGES(1); bytes /= 2)
+        while (vm_mmap(world.space, 0, bytes, NONE, VM_MAP_PRIVATE, NULL, 0, &at) == VM_OK)
+            ;
+    expect(vm_mremap(world.space, AT(0), PAGES(1), PAGES(2), VM_MREMAP_MAYMOVE, 0, &at), VM_ENOMEM);
+    check_world(&world);
+}
+
 /* A machine without swap, whose records come from a port that can be told to fail. */
 struct failing_world {
     struct world world;
@@ -380,6 +420,8 @@ int main(void) {
         move_test(locked_memory_stays_locked),
         move_test(alike_neighbours_count_as_one),
         move_test(the_area_limit_holds),
+        move_test(the_area_limit_stops_half_way),
+        move_test(no_room_to_grow_elsewhere),
         move_test(without_records_nothing_changes),
         move_test(without_frames_nothing_changes),
     };

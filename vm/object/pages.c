@@ -384,7 +384,7 @@ void vm_object_slots_free(struct vm_object *object, uint64_t first) {
         unlock_pages(object);
         if (word_is_slot(word))
             vm_swap_free(machine, slot_of_word(word));
-        if (!word || index == UINT64_MAX)
+        if (!word)
             return;
         index++;
     }

@@ -68,8 +68,10 @@ static inline bool anon_users_drop_unless_last(const struct vm_machine *machine,
     vm_preempt(machine, users);
     uint32_t count = atomic_load_explicit(users, memory_order_relaxed);
 
-    if (!machine->smp)
-        return count > 1 && anon_users_adjust(machine, users, UINT32_MAX);
+    if (!machine->smp && count > 1) {
+        atomic_store_explicit(users, count - 1, memory_order_relaxed);
+        return true;
+    }
     while (count > 1)
         if (atomic_compare_exchange_weak_explicit(users, &count, count - 1, memory_order_acq_rel,
                                                   memory_order_relaxed))

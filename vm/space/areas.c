@@ -490,7 +490,7 @@ void vm_area_merge(struct vm_space *space, uint64_t start, uint64_t end) {
     struct vm_area *area = vm_area_find(space, start ? start - 1 : 0), *next;
 
     while (area && (next = vm_area_next(area)) && next->start <= end) {
-        if (next->start >= start && mergeable(area, next))
+        if (mergeable(area, next))
             join(area, next);
         else
             area = next;

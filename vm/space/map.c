@@ -97,17 +97,17 @@ static int populate_area(struct vm_area *area, uint64_t start, uint64_t end) {
 
 /* An area that cannot be faulted in does not keep the next one from it. */
 int vm_populate(struct vm_space *space, uint64_t start, uint64_t end) {
-    int first_error = VM_OK;
+    int result = VM_OK;
 
     for (struct vm_area *area = vm_area_find(space, start); area && area->start < end;
          area = vm_area_next(area)) {
         uint64_t from = area->start > start ? area->start : start;
         uint64_t to = area->end < end ? area->end : end;
         int error = populate_area(area, from, to);
-        if (!first_error)
-            first_error = error;
+        if (error)
+            result = error;
     }
-    return first_error;
+    return result;
 }
 
 int vm_populate_unlocked(struct vm_space *space, uint64_t start, uint64_t end) {

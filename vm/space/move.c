@@ -317,7 +317,7 @@ static int move_mapping(const struct remap *call) {
  * them, nor grow. */
 static bool moves_only(const struct remap *call) {
     return call->flags & VM_MREMAP_FIXED && !(call->flags & VM_MREMAP_DONTUNMAP) &&
-           call->old_length == call->new_length && call->old_length;
+           call->old_length == call->new_length;
 }
 
 static int straighten_source(const struct remap *call) {
@@ -480,8 +480,7 @@ static int remap_locked(struct remap *call) {
 }
 
 static bool is_locked_at(struct vm_space *space, uint64_t address) {
-    struct vm_area *area = vm_area_at(space, address);
-    return area && vm_area_flags(area) & VM_AREA_LOCKED;
+    return (vm_area_flags(vm_area_at(space, address)) & VM_AREA_LOCKED) != 0;
 }
 
 int vm_mremap(struct vm_space *space, uint64_t old_address, uint64_t old_length,

@@ -227,7 +227,7 @@ int vm_mmap_locked(struct vm_space *space, uint64_t start, uint64_t end, uint32_
 int vm_mmap_place(struct vm_space *space, uint64_t hint, uint64_t length, uint64_t *start);
 
 /* Faults every page of the range in, for writing where the area is private and writable.
- * => space lock held. Returns the first failure. */
+ * => space lock held. Returns the last failure, if any. */
 int vm_populate(struct vm_space *space, uint64_t start, uint64_t end);
 /* The same, taking the space lock for reading. */
 int vm_populate_unlocked(struct vm_space *space, uint64_t start, uint64_t end);
