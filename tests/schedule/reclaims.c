@@ -71,6 +71,19 @@ static void read_one(struct stage *stage) {
     require(get(stage->parent, HERE) == 1);
 }
 
+static bool count_page(const struct vm_page_view *page, void *context) {
+    unsigned *count = context;
+    *count += page->kind == VM_PAGE_ANONYMOUS;
+    return true;
+}
+
+/* In memory or in swap: the page is somewhere. */
+static void list_pages(struct stage *stage) {
+    unsigned count = 0;
+    vm_page_each(stage->parent, HERE, HERE + PAGES * PAGE, count_page, &count);
+    require(count == 1);
+}
+
 static void read_in_child(struct stage *stage) {
     require(get(stage->child, HERE) == 1);
 }
@@ -215,6 +228,11 @@ const struct scenario reclaim_scenarios[] = {
       .what = "a page is evicted while a thread reads it",
       .set_up = written_area,
       .actors = { reclaim, read_one },
+      .judge = judge_one },
+    { .name = "reclaim-list",
+      .what = "a page is evicted while somebody lists what the space has",
+      .set_up = written_area,
+      .actors = { reclaim, list_pages },
       .judge = judge_one },
     { .name = "reclaim-write",
       .what = "a page is evicted while a thread writes to it",

@@ -20,12 +20,12 @@ static void leave(struct vm_space *space) {
     vm_read_unlock(space->machine, &space->lock, VM_RANK_SPACE);
 }
 
-/* The entry, and a reference to the page it maps; no page for the zero page. */
-static vm_pte read_entry(struct vm_machine *machine, const struct vm_leaf *leaf, unsigned index,
-                         struct vm_page **page) {
+/* The entry, and a reference to the page it maps; no page for the zero page. => leaf locked */
+static vm_pte read_locked(struct vm_machine *machine, const vm_pte_slot *slot,
+                          struct vm_page **page) {
+    vm_pte entry = vm_pte_read(slot);
+
     *page = NULL;
-    vm_lock(machine, &leaf->table->lock, VM_RANK_TABLE);
-    vm_pte entry = vm_pte_read(&leaf->entries[index]);
     if (vm_pte_present(entry)) {
         struct vm_page *mapped = vm_page_of(machine, vm_pte_frame(entry));
         if (!vm_page_is(mapped, VM_PAGE_RESERVED)) {
@@ -33,7 +33,6 @@ static vm_pte read_entry(struct vm_machine *machine, const struct vm_leaf *leaf,
             *page = mapped;
         }
     }
-    vm_unlock(machine, &leaf->table->lock, VM_RANK_TABLE);
     return entry;
 }
 
@@ -43,7 +42,10 @@ static vm_pte entry_at(struct vm_space *space, uint64_t address, struct vm_page 
     *page = NULL;
     if (!vm_table_find(space->machine, space->root, address, &leaf))
         return 0;
-    return read_entry(space->machine, &leaf, vm_table_index(address, 0), page);
+    vm_lock(space->machine, &leaf.table->lock, VM_RANK_TABLE);
+    vm_pte entry = read_locked(space->machine, &leaf.entries[vm_table_index(address, 0)], page);
+    vm_unlock(space->machine, &leaf.table->lock, VM_RANK_TABLE);
+    return entry;
 }
 
 uint64_t vm_frame_at(struct vm_space *space, uint64_t address) {
@@ -165,21 +167,32 @@ static bool view_of_entry(struct vm_machine *machine, vm_pte entry, struct vm_pa
     return true;
 }
 
+/* The first entry of the run, from *i on, that there is; 0: none. One that reclaim is about to replace is
+ * empty for a moment, so all are looked at with their table locked. */
+static vm_pte next_entry(struct vm_machine *machine, const struct vm_table_cursor *at, unsigned *i,
+                         struct vm_page **page) {
+    vm_pte entry = 0;
+
+    *page = NULL;
+    vm_lock(machine, &at->table->lock, VM_RANK_TABLE);
+    for (; *i < at->count && !entry; ++*i)
+        entry = read_locked(machine, &at->entries[*i], page);
+    vm_unlock(machine, &at->table->lock, VM_RANK_TABLE);
+    return entry;
+}
+
 /* The first page that the run's entries know; false if they know none. */
 static bool first_of_run(struct vm_machine *machine, const struct vm_table_cursor *at,
                          struct vm_page_view *view) {
-    struct vm_leaf run = { at->table, at->entries };
+    struct vm_page *page;
     bool known = false;
+    vm_pte entry;
 
-    for (unsigned i = 0; i < at->count && !known; i++) {
-        struct vm_page *page;
-        if (vm_pte_read(&at->entries[i]) == 0)
-            continue;
-        vm_pte entry = read_entry(machine, &run, i, &page);
+    for (unsigned i = 0; !known && (entry = next_entry(machine, at, &i, &page)) != 0;) {
         known = view_of_entry(machine, entry, page, view);
         if (page)
             vm_swap_page_put(machine, page);
-        view->address = at->address + i * VM_PAGE_SIZE;
+        view->address = at->address + (i - 1) * VM_PAGE_SIZE;
     }
     return known;
 }
