@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# quality.sh [--json] [BUILD] - how well reclaim chooses: bench-quality, which runs the same programs
-# here and in the kernel; and the recordings in examples/traces (or TRACES), replayed at 25, 50 and 75 %
-# of what they need, by virtual scan and by physical scan. BUILD (build/release) is a release build.
+# quality.sh [--json] [BUILD] - how well reclaim chooses: bench-quality, which makes the same accesses
+# here and in the kernel; confined.sh, which does so with real programs; and the recordings in
+# examples/traces (or TRACES), replayed at 25, 50 and 75 % of what they need, by virtual scan and by
+# physical scan. BUILD (build/release) is a release build.
 #
 # A recording holds the first use of each page, and not the hits that follow: so what a replay sees of
 # a program is what misses, and its choices are the harder.
@@ -40,6 +41,8 @@ majors() {
 
 [ -n "$json" ] && echo '{"programs":'
 "$build/bench/bench-quality" $json || status=1
+[ -n "$json" ] && echo ',"confined":' || echo
+"$here/confined.sh" $json "$build" || status=1
 if [ -n "$json" ]; then
     echo ',"recordings":['
 else

@@ -249,6 +249,22 @@ uint64_t memory_group_peak(const struct memory_group *group) {
     return get(path, NULL);
 }
 
+uint64_t memory_group_kernel(const struct memory_group *group) {
+    char path[FILE_PATH];
+
+    if (group->version == 2)
+        return memory_group_stat(group, "kernel");
+    file_of(path, group->path, "memory.kmem.usage_in_bytes");
+    return get(path, NULL);
+}
+
+uint64_t memory_group_kills(const struct memory_group *group) {
+    char path[FILE_PATH];
+
+    file_of(path, group->path, group->version == 1 ? "memory.oom_control" : "memory.events");
+    return get(path, "oom_kill");
+}
+
 /* A process that is just dying can keep the group busy for a moment. */
 void memory_group_remove(struct memory_group *group) {
     for (int attempt = 0; group->version && attempt < 400 && rmdir(group->path); attempt++)

@@ -39,6 +39,12 @@ uint64_t memory_group_stat(const struct memory_group *group, const char *name);
 /* The most bytes it has held so far. */
 uint64_t memory_group_peak(const struct memory_group *group);
 
+/* Of the bytes that it holds now, the kernel's own: page tables, stacks, records. */
+uint64_t memory_group_kernel(const struct memory_group *group);
+
+/* Processes that the kernel has killed for want of memory. */
+uint64_t memory_group_kills(const struct memory_group *group);
+
 /* => nobody is in it any more */
 void memory_group_remove(struct memory_group *group);
 
