@@ -119,6 +119,7 @@ static json_t *reclaim(const struct vm_stats *stats) {
     json_t *reclaim = json_object();
     set_count(reclaim, "runs", stats->reclaim.runs);
     set_count(reclaim, "direct", stats->reclaim.direct);
+    set_count(reclaim, "waited", stats->reclaim.waited);
     set_count(reclaim, "node", stats->reclaim.node);
     set_count(reclaim, "lru_batches", stats->reclaim.lru_batches);
     set_count(reclaim, "scanned", stats->reclaim.scanned);

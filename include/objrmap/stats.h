@@ -40,8 +40,9 @@ struct vm_stats {
         uint64_t nonlinear_entries; /* entries of nonlinear areas looked at, one after the other */
     } rmap;
     struct {
-        uint64_t direct;      /* runs by calls that found no frame above the minimum */
-        uint64_t node;        /* runs of vm_reclaim_node() */
+        uint64_t direct; /* runs by calls that found no frame above the minimum */
+        uint64_t waited; /* calls that found none, but had one by waiting for a node's thread */
+        uint64_t node;   /* runs of vm_reclaim_node() */
         uint64_t lru_batches; /* times that a CPU's batch of pages went to the LRU lists */
         uint64_t runs, scanned, activated, unmapped, swapped_out, written, swapped_in, freed, ns;
         uint64_t swap_writes, file_writes; /* by so many writes, of one or more pages each */

@@ -181,6 +181,61 @@ static void tell_of(struct rig *rig) {
     rig->posix.port.wake_reclaim = tell;
 }
 
+/* ---------------------------------------------------------------- waiting for a node's thread */
+
+static struct {
+    struct vm_machine *machine;
+    bool runs;      /* the thread gets a CPU, */
+    unsigned after; /* ... when a waiter has relaxed so often */
+    unsigned turns;
+} node_thread;
+
+static void relax_and_reclaim(struct vm_port *port) {
+    (void)port;
+    if (!node_thread.runs || ++node_thread.turns % node_thread.after != 0)
+        return;
+    posix_cpu_set(1);
+    vm_reclaim_node(node_thread.machine, 0);
+    posix_cpu_set(0);
+}
+
+static struct vm_stats touch_too_much(bool runs) {
+    struct rig *rig = rig_create_cpus(NULL, 1024, 2);
+    struct vm_space *space = rig_space(rig, 1);
+
+    tell_of(rig);
+    node_thread.machine = rig->machine;
+    node_thread.runs = runs;
+    node_thread.after = 100;
+    rig->posix.port.relax = relax_and_reclaim;
+    rig_map(space, AT, 3000, NULL);
+    rig_touch(space, AT, 3000);
+    struct vm_stats stats = rig_stats(rig);
+    rig_verify(rig);
+    rig_destroy(rig);
+    return stats;
+}
+
+/* A call that comes too late for the thread to have kept up waits for it, and reclaims nothing. */
+static void calls_wait_for_the_nodes_thread(void **state) {
+    (void)state;
+    struct vm_stats stats = touch_too_much(true);
+
+    assert_int_equal(stats.reclaim.direct, 0);
+    assert_true(stats.reclaim.node > 10);
+    assert_int_equal(stats.reclaim.waited, stats.reclaim.node); /* it never had a CPU before */
+}
+
+/* ... but not for ever. */
+static void calls_go_on_without_the_nodes_thread(void **state) {
+    (void)state;
+    struct vm_stats stats = touch_too_much(false);
+
+    assert_int_equal(stats.reclaim.node, 0);
+    assert_int_equal(stats.reclaim.waited, 0);
+    assert_true(stats.reclaim.direct > 100);
+}
+
 /* Woken at low, it stops at high; calls that allocate meanwhile do not reclaim. */
 static void a_node_is_kept_between_low_and_high(void **state) {
     (void)state;
@@ -371,6 +426,8 @@ int main(void) {
         cmocka_unit_test(swappiness_spares_mapped_pages),
         cmocka_unit_test(lists_are_looked_at_in_proportion),
         cmocka_unit_test(shared_pages_go_last),
+        cmocka_unit_test(calls_wait_for_the_nodes_thread),
+        cmocka_unit_test(calls_go_on_without_the_nodes_thread),
         cmocka_unit_test(a_node_is_kept_between_low_and_high),
         cmocka_unit_test(direct_reclaim_helps_when_the_thread_does_not_come),
         cmocka_unit_test(a_node_reclaims_its_own_pages_only),

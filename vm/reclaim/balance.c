@@ -19,6 +19,8 @@
  */
 #include "vm/reclaim/scan.h"
 
+#define TURNS_TO_WAIT 16384 /* of port->relax() */
+
 /* Entries that went while others were wanted: their pages may have been looked at before. */
 static uint64_t unmapped_in_passing(struct vm_machine *machine) {
     return vm_this_cpu(machine)->counts.reclaim.nonlinear_unmapped;
@@ -104,9 +106,44 @@ static uint64_t free_frames(struct vm_machine *machine, const struct vm_zonelist
     return scan.freed;
 }
 
+/* ---- waiting for a node */
+
+static bool has_frame(const struct vm_zonelist *zones) {
+    for (unsigned i = 0; i < zones->count; i++)
+        if (vm_zone_free(zones->zones[i]) > zones->zones[i]->watermark[VM_WATERMARK_MIN])
+            return true;
+    return false;
+}
+
+static bool is_at_work(const struct vm_zonelist *zones) {
+    for (unsigned i = 0; i < zones->count; i++)
+        if (atomic_load_explicit(&zones->zones[i]->node->woken, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* Whether the thread of a node has made a frame free, for which a call waits a while: it was woken only
+ * a few frames ago, and one that frees hundreds is better than many that free a few each, at the cost
+ * of each other's pages. But it may be kept from running, or find nothing. */
+static bool node_frees(struct vm_machine *machine, const struct vm_zonelist *zones) {
+    if (!machine->port->wake_reclaim || machine->config.cpus == 1)
+        return false;
+    for (unsigned turn = 0; turn < TURNS_TO_WAIT && is_at_work(zones); turn++) {
+        if (has_frame(zones))
+            return true;
+        machine->port->relax(machine->port);
+    }
+    return has_frame(zones);
+}
+
 uint64_t vm_reclaim_direct(struct vm_machine *machine, const struct vm_zonelist *zones,
                            uint64_t frames) {
     bool nested;
+
+    if (node_frees(machine, zones)) {
+        vm_count(machine, reclaim.waited, 1);
+        return 1;
+    }
     uint64_t start = begin(machine, &nested);
     uint64_t freed = free_frames(machine, zones, frames);
 
