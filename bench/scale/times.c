@@ -17,6 +17,7 @@
 #include <objrmap/rmap.h>
 #include <objrmap/stats.h>
 
+#include "kernel.h"
 #include "storm.h"
 #include "support/report.h"
 #include "support/samples.h"
@@ -109,6 +110,35 @@ static void measure(struct measured *measured, enum storm storm, const struct st
     storm_end(&world);
 }
 
+static void measure_kernel(struct measured *measured, enum storm storm, unsigned rounds) {
+    unsigned times = times_a_round[storm] / 2;
+
+    *measured = (struct measured){ .one = { .count = 0 } };
+    for (unsigned round = 0; round < rounds; round++) {
+        double one = kernel_throughput(storm, 1, times);
+        double two = kernel_throughput(storm, THREADS, times);
+        samples_add(&measured->one, one);
+        samples_add(&measured->two, two);
+        samples_add(&measured->speed_up, two / one);
+    }
+}
+
+static void print_measured(const struct measured *measured, enum storm storm, const char *design,
+                           const char *lock, bool json, bool *first) {
+    double one = samples_median(&measured->one), two = samples_median(&measured->two);
+
+    if (json)
+        printf("%s\n{\"operation\":\"%s\",\"design\":\"%s\",\"chain_lock\":\"%s\","
+               "\"one\":%.5g,\"two\":%.5g,\"speed_up\":%.4g}",
+               *first ? "" : ",", storm_names[storm], design, lock, one, two,
+               samples_median(&measured->speed_up));
+    else
+        printf("%-8s %-18s %-7s %10.0f/s %10.0f/s %9.2f\n", storm_names[storm], design, lock, one,
+               two, samples_median(&measured->speed_up));
+    fflush(stdout);
+    *first = false;
+}
+
 static void report_throughput(const struct variants *variants, const struct options *options) {
     unsigned rounds = options->rounds ? options->rounds : 7;
     bool first = true;
@@ -116,24 +146,19 @@ static void report_throughput(const struct variants *variants, const struct opti
     if (!options->json)
         printf("%-8s %-18s %-7s %12s %12s %9s\n", "", "design", "chains'", "1 thread", "2 threads",
                "speed-up");
-    for (enum storm storm = 0; storm < STORMS; storm++)
+    for (enum storm storm = 0; storm < STORMS; storm++) {
+        static struct measured measured;
+        if (kernel_has(storm)) {
+            measure_kernel(&measured, storm, rounds);
+            print_measured(&measured, storm, "the kernel", "none", options->json, &first);
+        }
         for (unsigned i = 0; i < variants->count; i++) {
-            static struct measured measured;
             struct storm_config config = config_of(variants, i, false);
             measure(&measured, storm, &config, rounds);
-            double one = samples_median(&measured.one), two = samples_median(&measured.two);
-            if (options->json)
-                printf("%s\n{\"operation\":\"%s\",\"design\":\"%s\",\"chain_lock\":\"%s\","
-                       "\"one\":%.5g,\"two\":%.5g,\"speed_up\":%.4g}",
-                       first ? "" : ",", storm_names[storm], config.design, lock_name(variants, i),
-                       one, two, samples_median(&measured.speed_up));
-            else
-                printf("%-8s %-18s %-7s %10.0f/s %10.0f/s %9.2f\n", storm_names[storm],
-                       config.design, lock_name(variants, i), one, two,
-                       samples_median(&measured.speed_up));
-            fflush(stdout);
-            first = false;
+            print_measured(&measured, storm, config.design, lock_name(variants, i), options->json,
+                           &first);
         }
+    }
 }
 
 /* ---------------------------------------------------------------- locks */
