@@ -62,6 +62,7 @@ struct vm_stats {
         uint64_t moved;   /* entries moved by mremap */
         uint64_t cleared; /* entries cleared by unmapping */
     } entries;
+    /* Peaks of the sums below, but swap's, are told up to 32 too low for each CPU, where there are several. */
     struct {
         uint64_t frames_total, frames_free, frames_peak; /* peak: most frames in use at once */
         uint64_t tables, tables_peak;                    /* of those, page tables */

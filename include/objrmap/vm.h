@@ -80,7 +80,7 @@ enum vm_nonlinear {
 
 struct vm_machine_config {
     struct vm_port *port; /* borrowed; outlives the machine */
-    uint64_t frames;      /* memory, in pages; at least 64 */
+    uint64_t frames;      /* memory, in pages; 64 to 2^28 */
     /* Frames are dealt out to nodes evenly, in order; CPU c is of node c % nodes, and takes frames of
      * its own node first. 0 means 1; at most 16, and at least 32 frames for each. */
     unsigned nodes;
