@@ -34,9 +34,9 @@ trap 'exit 143' TERM
 # majors - of each design in the report, in the order of designs: pages that somebody had to wait for,
 # while they were read from a file or from swap. What is read ahead of them nobody waits for.
 majors() {
-    tr '{' '\n' <"$report" | sed -n 's/.*"read_in": \([0-9]*\).*/+ \1/p
-        s/.*"swapped_in": \([0-9]*\).*"read_ahead": \([0-9]*\).*/+ \1\n- \2\n=/p' |
-        awk '$1 == "+" { sum += $2 } $1 == "-" { sum -= $2 } $1 == "=" { printf("%s%d", n++ ? " " : "", sum); sum = 0 }'
+    tr -s '{, ' '\n' <"$report" | awk '$0 == "\"read_in\":" { getline n; sum += n }
+        $0 == "\"swapped_in\":" { getline n; sum += n }
+        $0 == "\"read_ahead\":" { getline n; printf("%d ", sum - n); sum = 0 }'
 }
 
 [ -n "$json" ] && echo '{"programs":'
