@@ -64,7 +64,7 @@ static const char *config_fault(const struct vm_machine_config *config) {
     if (config->cpus > 1 && (!port->cpu || !port->relax || !port->wait || !port->wake))
         return "port: cpu, relax, wait and wake are needed for more than one CPU";
     if (config->frames < FRAMES_MIN || config->frames > VM_FRAMES_MAX)
-        return "frames: from 64 to 2^30";
+        return "frames: from 64 to 2^28";
     if (config->nodes > VM_NODES_MAX || config->nodes * NODE_FRAMES_MIN > config->frames)
         return "nodes: at most 16, with at least 32 frames each";
     if (config->low_frames &&
