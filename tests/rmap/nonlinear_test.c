@@ -233,6 +233,53 @@ static void advise(struct answer answer) {
     end(&scene);
 }
 
+/* The first table's pages are others than the second's, and the third's: there is no second. */
+static void look_for_runs(struct answer answer) {
+    struct scene scene;
+    uint64_t index;
+    begin(&scene, answer, 2048, 8, 1);
+    rig_map(scene.space, AT(8192), 3 * 512, scene.object);
+    assert_int_equal(vm_remap_file_pages(scene.space, AT(8192), 512 * PAGE, 4), VM_OK);
+    assert_int_equal(vm_remap_file_pages(scene.space, AT(8192 + 1024), 512 * PAGE, 4), VM_OK);
+    struct vm_area *area = vm_area_at(scene.space, AT(8192));
+    uint64_t end_of_area = area->end < AT(8192 + 1536) ? area->end : AT(8192 + 1536);
+    assert_int_equal(vm_area_run(area, AT(8192), end_of_area, &index), AT(8192 + 512));
+    assert_int_equal(index, 4);
+    end(&scene);
+}
+
+static void runs(void **state) {
+    (void)state;
+    each_answer(look_for_runs);
+}
+
+static enum vm_step see_one(const struct vm_mapping *mapping, void *context) {
+    (void)mapping;
+    ++*(unsigned *)context;
+    return VM_STEP_STOP;
+}
+
+/* Page 5 is at two addresses. */
+static void look_once(struct answer answer) {
+    struct scene scene;
+    unsigned seen = 0;
+    begin(&scene, answer, 512, 8, 1);
+    remap(&scene, 0, 4, 4);
+    expect(scene.space, 5, 6, 7, 8, 5, 6, 7, 8);
+    struct vm_page *page = vm_page_of(scene.machine, vm_frame_at(scene.space, AT(1)));
+    assert_int_equal(vm_page_mapcount(page), 2);
+    vm_page_lock(scene.machine, page);
+    vm_rmap_walk(scene.machine, page, VM_WALK_ALL, see_one, &seen);
+    vm_page_unlock(scene.machine, page);
+    assert_int_equal(seen, 1);
+    end(&scene);
+}
+
+static void who_has_seen_enough(void **state) {
+    (void)state;
+    each_answer(look_once);
+}
+
 static void advice(void **state) {
     (void)state;
     each_answer(advise);
@@ -519,6 +566,8 @@ int main(void) {
         cmocka_unit_test(forked),
         cmocka_unit_test(truncation),
         cmocka_unit_test(advice),
+        cmocka_unit_test(runs),
+        cmocka_unit_test(who_has_seen_enough),
         cmocka_unit_test(split_moved_grown),
         cmocka_unit_test(w14_dense_draconian),
         cmocka_unit_test(w14_dense_cluster),

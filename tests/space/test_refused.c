@@ -11,6 +11,8 @@
 #include "vm/frame/cache.h"
 #include "vm/frame/frame.h"
 
+enum { MANY = 70 };
+
 enum kind { RECORD, FRAME, BLOCK, SWAP_READ, SWAP_WRITE, KINDS };
 
 /* The call number `at` of this kind is refused, while `armed`. */
@@ -101,6 +103,44 @@ static void rearranged_pages(void) {
     succeeds(vm_remap_file_pages(world.space, AT(2), PAGES(2), 4));
 }
 
+/* The object's ten pages, but those from `first` on, which are an area less and then one again. */
+static void map_apart(unsigned first, unsigned count, unsigned rearranged, unsigned pgoff) {
+    map_pages_(&world, 0, 10, RW, SHARED, NULL, 0);
+    struct vm_object *object = vm_area_at(world.space, AT(0))->object;
+    vm_object_get(object);
+    succeeds(vm_munmap(world.space, AT(first), PAGES(count)));
+    succeeds(vm_remap_file_pages(world.space, AT(rearranged), PAGES(2), pgoff));
+    map_pages_(&world, first, count, RW, SHARED, object, first);
+    vm_object_put(object);
+}
+
+/* 0 1 2 3 as mapped, 4 5 0 1 8 9 beside it. */
+static void linear_then_rearranged(void) {
+    map_apart(0, 4, 6, 0);
+}
+
+/* 0 3 4 3 4 5, and 6 7 8 9 beside it. */
+static void rearranged_then_linear(void) {
+    map_apart(6, 4, 1, 3);
+}
+
+/* Across two tables, neither of which is there. */
+static void pages_of_two_tables(void) {
+    map_pages_(&world, 508, 8, RW, SHARED, NULL, 0);
+}
+
+static void areas_side_by_side(void) {
+    map_drawing(&world, "wwrrww");
+    fill(&world, 0, 2, 30);
+}
+
+/* More than are brought in at a time. */
+static void many_pages_in_swap(void) {
+    map_private(&world, 0, MANY, RW);
+    fill(&world, 0, MANY, 30);
+    pages_out(0, MANY);
+}
+
 static void several_areas(void) {
     map_drawing(&world, "ww.rr");
     fill(&world, 0, 2, 30);
@@ -114,6 +154,14 @@ static void relatives(void) {
 
 static int lock_a_part(void) {
     return vm_mlock(world.space, AT(2), PAGES(2));
+}
+
+static int lock_across_areas(void) {
+    return vm_mlock(world.space, AT(1), PAGES(4));
+}
+
+static int flag_across_areas(void) {
+    return vm_madvise(world.space, AT(1), PAGES(4), VM_MADV_DONTFORK);
 }
 
 static int protect_a_part(void) {
@@ -146,6 +194,12 @@ static int leave_a_part_behind(void) {
                      VM_MREMAP_MAYMOVE | VM_MREMAP_DONTUNMAP, AT(1000), &at);
 }
 
+static int leave_all_behind(void) {
+    uint64_t at;
+    return vm_mremap(world.space, AT(0), PAGES(6), PAGES(6),
+                     VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED | VM_MREMAP_DONTUNMAP, AT(1000), &at);
+}
+
 static int move_and_shrink(void) {
     uint64_t at;
     return vm_mremap(world.space, AT(2), PAGES(4), PAGES(2), VM_MREMAP_MAYMOVE | VM_MREMAP_FIXED,
@@ -155,6 +209,24 @@ static int move_and_shrink(void) {
 static int grow_elsewhere(void) {
     uint64_t at;
     return vm_mremap(world.space, AT(2), PAGES(2), PAGES(20), VM_MREMAP_MAYMOVE, 0, &at);
+}
+
+static int grow_first(void) {
+    uint64_t at;
+    return vm_mremap(world.space, AT(0), PAGES(4), PAGES(20), VM_MREMAP_MAYMOVE, 0, &at);
+}
+
+static int grow_last(void) {
+    uint64_t at;
+    return vm_mremap(world.space, AT(6), PAGES(4), PAGES(20), VM_MREMAP_MAYMOVE, 0, &at);
+}
+
+static int rearrange_across_areas(void) {
+    return vm_remap_file_pages(world.space, AT(1), PAGES(8), 2);
+}
+
+static int rearrange_across_tables(void) {
+    return vm_remap_file_pages(world.space, AT(510), PAGES(4), 0);
 }
 
 static int rearrange(void) {
@@ -174,6 +246,10 @@ static int make_space(void) {
 /* Failing to read ahead is no failure of the call. */
 static int read_ahead(void) {
     return vm_madvise(world.space, AT(0), PAGES(6), VM_MADV_WILLNEED);
+}
+
+static int read_many_ahead(void) {
+    return vm_madvise(world.space, AT(0), PAGES(MANY), VM_MADV_WILLNEED);
 }
 
 static int push_out(void) {
@@ -213,6 +289,13 @@ static const struct {
     { relatives, move_all },
     { relatives, grow_elsewhere },
     { several_areas, move_all },
+    { areas_side_by_side, lock_across_areas },
+    { areas_side_by_side, flag_across_areas },
+    { many_pages_in_swap, read_many_ahead },
+    { pages_of_two_tables, rearrange_across_tables },
+    { linear_then_rearranged, rearrange_across_areas },
+    { linear_then_rearranged, grow_first },
+    { rearranged_then_linear, grow_last },
     { pages_in_swap, read_ahead },
     { pages_in_swap, write_all },
     { pages_in_swap, read_all },
@@ -227,6 +310,7 @@ static const struct {
     { rearranged_pages, protect_a_part },
     { rearranged_pages, lock_a_part },
     { rearranged_pages, leave_a_part_behind },
+    { rearranged_pages, leave_all_behind },
     { rearranged_pages, move_and_shrink },
     { rearranged_pages, grow_elsewhere },
     { rearranged_pages, fork_child },

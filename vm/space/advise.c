@@ -284,7 +284,7 @@ static int swap_in_piece(struct vm_area *area, uint64_t start, uint64_t end) {
 static int read_run_ahead(struct vm_object *object, uint64_t first, uint64_t pages) {
     int error = VM_OK;
 
-    for (uint64_t index = first; !error && index - first < pages; index++) {
+    for (uint64_t index = first; index - first < pages; index++) {
         struct vm_page *page;
         if (index >= vm_object_page_end(object))
             break;
