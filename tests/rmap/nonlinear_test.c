@@ -245,6 +245,15 @@ static void look_for_runs(struct answer answer) {
     uint64_t end_of_area = area->end < AT(8192 + 1536) ? area->end : AT(8192 + 1536);
     assert_int_equal(vm_area_run(area, AT(8192), end_of_area, &index), AT(8192 + 512));
     assert_int_equal(index, 4);
+
+    /* As mapped in the first table, and in the second, which is not there. */
+    rig_map(scene.space, AT(16384), 3 * 512, scene.object);
+    rig_touch(scene.space, AT(16384), 1);
+    assert_int_equal(vm_remap_file_pages(scene.space, AT(16384 + 1024), 512 * PAGE, 4), VM_OK);
+    area = vm_area_at(scene.space, AT(16384));
+    end_of_area = area->end < AT(16384 + 1536) ? area->end : AT(16384 + 1536);
+    assert_int_equal(vm_area_run(area, AT(16384), end_of_area, &index), AT(16384 + 1024));
+    assert_int_equal(index, 0);
     end(&scene);
 }
 

@@ -103,6 +103,12 @@ static void rearranged_pages(void) {
     succeeds(vm_remap_file_pages(world.space, AT(2), PAGES(2), 4));
 }
 
+/* What is rearranged forgets advice, so it becomes an area of its own in any case. */
+static void advised_pages(void) {
+    shared_pages();
+    succeeds(vm_madvise(world.space, AT(0), PAGES(6), VM_MADV_DONTFORK));
+}
+
 /* The object's ten pages, but those from `first` on, which are an area less and then one again. */
 static void map_apart(unsigned first, unsigned count, unsigned rearranged, unsigned pgoff) {
     map_pages_(&world, 0, 10, RW, SHARED, NULL, 0);
@@ -303,6 +309,7 @@ static const struct {
     { pages_in_swap, fork_child },
     { shared_pages, push_out },
     { shared_pages, rearrange },
+    { advised_pages, rearrange },
     { shared_pages_in_swap, read_ahead },
     { shared_pages_in_swap, write_all },
     { shared_pages_in_swap, peek },
