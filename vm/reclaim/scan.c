@@ -52,8 +52,8 @@ bool vm_scan_takes_mapped(const struct vm_scan *scan, const struct vm_zone *zone
 }
 
 /* Its entries cannot be asked: it stays until sweeps have taken them. */
-static bool waits_for_sweep(const struct vm_machine *machine, const struct vm_page *page) {
-    return machine->design->sweep && vm_page_mapcount(page) > 0;
+static bool waits_for_sweep(const struct vm_page *page) {
+    return vm_page_mapcount(page) > 0;
 }
 
 /* ---- the inactive list */
@@ -122,8 +122,7 @@ static void age_batch(struct vm_scan *scan, struct batch *batch) {
         return;
     }
     for (unsigned i = 0; i < batch->count; i++) {
-        batch->uses[i] =
-            (struct vm_page_use){ .locked = waits_for_sweep(scan->machine, batch->pages[i]) };
+        batch->uses[i] = (struct vm_page_use){ .locked = waits_for_sweep(batch->pages[i]) };
         if (!batch->uses[i].locked)
             batch->uses[i] = vm_page_age(scan->machine, batch->pages[i]);
     }
