@@ -295,6 +295,11 @@ static void rearranged_page(const char *design, enum vm_nonlinear answer) {
     migrate_about(&stage, b, AT + 5 * PAGE);
     assert_int_equal(vm_frame_at(a, AT + 4 * PAGE), vm_frame_at(b, AT + 5 * PAGE));
     assert_int_equal(vm_frame_at(a, AT + 5 * PAGE), vm_frame_at(b, AT + 5 * PAGE));
+    /* Eight entries in a row show four pages: each is moved once. */
+    uint64_t moved = 0;
+    assert_int_equal(vm_move_pages(a, AT, 8 * PAGE, 1, &moved), VM_OK);
+    assert_int_equal(moved, 4);
+    stage_check(&stage);
     for (unsigned i = 0; i < 8; i++)
         assert_int_equal(get_word(a, AT + i * PAGE), 7 - i / 2);
     vm_exit(a);

@@ -367,9 +367,13 @@ static void without_swap_anonymous_pages_are_not_tried(void **state) {
     assert_int_equal(touched, 64 - 1 - stats.memory.tables);
     assert_int_equal(stats.reclaim.unmapped, 0);
     assert_int_equal(vm_frames_check(machine), 0);
-    /* What is given up makes room for others. */
+    /* What is given up makes room for others: at once, or when it is wanted. */
     assert_int_equal(vm_munmap(space, AT, PAGE), VM_OK);
     assert_int_equal(vm_touch(space, AT + touched * PAGE, 1, VM_WRITE, NULL), VM_OK);
+    assert_int_equal(vm_madvise(space, AT + PAGE, 8 * PAGE, VM_MADV_FREE), VM_OK);
+    assert_int_equal(vm_touch(space, AT + PAGE, 8, VM_READ, NULL), VM_OK); /* in use again */
+    assert_int_equal(vm_reclaim(machine, 8), 8);
+    assert_int_equal(vm_touch(space, AT + (touched + 1) * PAGE, 8, VM_WRITE, NULL), VM_OK);
     vm_machine_destroy(machine);
 }
 

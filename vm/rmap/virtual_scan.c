@@ -81,7 +81,7 @@ static struct vm_area *area_to_sweep(struct sweep *sweep, struct vm_space *space
                                      uint64_t address) {
     struct vm_area *area = sweep->area;
 
-    if (!area || address < area->start || address >= area->end)
+    if (!area || address >= area->end)
         area = sweep->area = vm_rmap_area_at(space, address);
     return area && !(vm_area_flags(area) & VM_AREA_LOCKED) ? area : NULL;
 }
