@@ -2,8 +2,8 @@
 /*
  * kernel.h - the same operations in the running kernel: a process on each of the first CPUs, at once.
  *
- * A process is ended, and a system call made, for each of ours, which is most of what these take; so only how
- * they fare together says something here.
+ * It makes system calls, takes real faults and ends real processes for each of ours, so what one process
+ * does in a second says little beside ours; how two fare together does.
  */
 #ifndef BENCH_SCALE_KERNEL_H
 #define BENCH_SCALE_KERNEL_H

@@ -40,7 +40,7 @@ static uint64_t least(uint64_t a, uint64_t b) {
 }
 
 /* Linux 2.5's, which is 1 below 32 MiB. Several CPUs would meet at the zone's lock for each frame then,
- * so they get more, as long as all of their lists together hold no more than an 8th of the zone. */
+ * so they get more, as long as their hot and cold lists hold no more than an 8th of the zone together. */
 static uint32_t batch_of(const struct vm_zone *zone) {
     uint64_t batch = least(zone->frames / 1024, 64) / 4;
     uint64_t share = zone->cpu_count > 1 ? zone->frames / (64 * (uint64_t)zone->cpu_count) : 1;

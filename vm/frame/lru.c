@@ -217,16 +217,16 @@ static unsigned isolate_of_part(struct vm_machine *machine, struct vm_lru_part *
     return taken;
 }
 
-/* The part in which the page lies that is `turn` / 2^32 of the way through all the pages of the parts. Turns
- * are a golden section apart, so they come down evenly, and on each part as often as it has pages. */
+static uint64_t pages_of_part(const struct vm_zone *zone, unsigned part, enum vm_lru_list list) {
+    return atomic_load_explicit(&zone->lru[part].lists[list].pages, memory_order_relaxed);
+}
+
+/* The part of the page that is turn / 2^32 of the way through the pages of all parts. Turns are a golden
+ * section apart, so they come down evenly, and on each part as often as it has pages. */
 static unsigned part_by_turn(const struct vm_zone *zone, enum vm_lru_list list, uint32_t turn) {
-    uint64_t at = vm_lru_pages(zone, list) * turn >> 32;
+    uint64_t at = vm_lru_pages(zone, list) * turn >> 32, pages;
     unsigned part = 0;
-    while (part + 1 < zone->part_count) {
-        uint64_t pages = atomic_load_explicit(&zone->lru[part].lists[list].pages, //
-                                              memory_order_relaxed);
-        if (at < pages)
-            break;
+    while (part + 1 < zone->part_count && at >= (pages = pages_of_part(zone, part, list))) {
         at -= pages;
         part++;
     }

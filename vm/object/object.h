@@ -83,8 +83,9 @@ struct vm_object_window {
 
 /*
  * Counts pages of the window as mapped, at most so many, for entries that the caller writes next:
- * pages[i] is such a page, or NULL. Left out are those that nobody waits for, that are not in memory, cut off, or
- * locked by somebody else. False: the one that must be there was left out; then no page is mapped.
+ * pages[i] is such a page, or NULL. Left out are those that nobody waits for, that are not in memory or
+ * cut off, and those that somebody else has locked. False: that was the one that must be there, and no
+ * page is mapped.
  * => the lock of the entries' table is held
  */
 bool vm_object_pages_map(struct vm_object *object, const struct vm_object_window *window,

@@ -4,7 +4,8 @@
  *
  *   1. Freeze. Exact walks make every entry that maps the page one that the hardware finds not
  *      present. Who touches it waits in the fault for the page lock; fork and mremap, which would
- *      copy or move it, wait, too; unmapping does not. New entries need the page lock.
+ *      copy or move it, wait, too; unmapping does not. While the page is
+ *      locked no other is counted: see object/pages.c.
  *   2. Check that nobody else is at work on the page, and set aside what the design needs for as many
  *      mappings. If either fails, entries are thawed, and nothing has happened.
  *   3. Copy the contents. The new page becomes what the old one is, and takes its place in the page
