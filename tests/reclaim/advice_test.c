@@ -3,6 +3,7 @@
  * advice_test.c - what madvise and truncation do to pages that several processes have: relatives, those
  * who share a file, who has a copy of his own, who has them locked or in swap. With every design.
  */
+#include "harness/each_machine.h"
 #include "rmap/rig.h"
 
 #define AT UINT64_C(0x10000000)
@@ -48,7 +49,8 @@ static void make_family(struct rig *rig, struct vm_space **family) {
         family[i] = rig_fork(family[0], i + 1);
 }
 
-static void what_relatives_share_is_left_alone(struct rig *rig) {
+static void what_relatives_share_is_left_alone(struct vm_machine_config plan) {
+    struct rig *rig = rig_create_as(plan);
     static const enum vm_advice mild[] = { VM_MADV_COLD, VM_MADV_PAGEOUT, VM_MADV_FREE };
     struct vm_space *family[FAMILY];
 
@@ -66,9 +68,11 @@ static void what_relatives_share_is_left_alone(struct rig *rig) {
     vm_reclaim(rig->machine, 1024);
     expect_bytes(family[2], 0, PAGES, 'a'); /* nor was it given away */
     rig_verify(rig);
+    rig_destroy(rig);
 }
 
-static void what_one_has_alone_goes(struct rig *rig) {
+static void what_one_has_alone_goes(struct vm_machine_config plan) {
+    struct rig *rig = rig_create_as(plan);
     struct vm_space *family[FAMILY];
 
     make_family(rig, family);
@@ -92,10 +96,12 @@ static void what_one_has_alone_goes(struct rig *rig) {
     expect_bytes(family[1], 3, PAGES - 3, 0);
     expect_bytes(family[0], 0, PAGES, 'a');
     rig_verify(rig);
+    rig_destroy(rig);
 }
 
 /* Slots that relatives share are theirs, too. */
-static void slots_that_relatives_share_are_kept(struct rig *rig) {
+static void slots_that_relatives_share_are_kept(struct vm_machine_config plan) {
+    struct rig *rig = rig_create_as(plan);
     struct vm_space *family[FAMILY];
 
     make_family(rig, family);
@@ -108,9 +114,11 @@ static void slots_that_relatives_share_are_kept(struct rig *rig) {
     expect_bytes(family[3], 0, PAGES, 'a');
     expect_bytes(family[0], 0, PAGES, 'a');
     rig_verify(rig);
+    rig_destroy(rig);
 }
 
-static void locked_memory_refuses(struct rig *rig) {
+static void locked_memory_refuses(struct vm_machine_config plan) {
+    struct rig *rig = rig_create_as(plan);
     static const enum vm_advice all[] = { VM_MADV_COLD, VM_MADV_PAGEOUT, VM_MADV_FREE,
                                           VM_MADV_DONTNEED };
     struct vm_space *space = rig_space(rig, 1);
@@ -125,9 +133,11 @@ static void locked_memory_refuses(struct rig *rig) {
     }
     expect_bytes(space, 0, 5, 0); /* DONTNEED had come as far */
     rig_verify(rig);
+    rig_destroy(rig);
 }
 
-static void holes_are_passed_over(struct rig *rig) {
+static void holes_are_passed_over(struct vm_machine_config plan) {
+    struct rig *rig = rig_create_as(plan);
     struct vm_space *space = rig_space(rig, 1);
 
     rig_map(space, AT, PAGES, NULL);
@@ -140,6 +150,7 @@ static void holes_are_passed_over(struct rig *rig) {
     expect_bytes(space, 0, 3, 0);
     expect_bytes(space, 5, 3, 0);
     rig_verify(rig);
+    rig_destroy(rig);
 }
 
 static void open_file(struct rig *rig, struct vm_object **object) {
@@ -149,7 +160,8 @@ static void open_file(struct rig *rig, struct vm_object **object) {
     assert_int_equal(vm_object_open(rig->machine, file, 1, object), VM_OK);
 }
 
-static void files_pages_are_everybodys(struct rig *rig) {
+static void files_pages_are_everybodys(struct vm_machine_config plan) {
+    struct rig *rig = rig_create_as(plan);
     struct vm_space *spaces[FAMILY];
     struct vm_object *object;
 
@@ -170,10 +182,12 @@ static void files_pages_are_everybodys(struct rig *rig) {
     expect_bytes(spaces[3], 0, PAGES, 'f'); /* from the file */
     rig_verify(rig);
     vm_object_put(object);
+    rig_destroy(rig);
 }
 
 /* Whether they are mapped, evicted, or copied: nothing beyond the end is left. */
-static void truncation_finds_what_reclaim_left(struct rig *rig) {
+static void truncation_finds_what_reclaim_left(struct vm_machine_config plan) {
+    struct rig *rig = rig_create_as(plan);
     struct vm_space *spaces[FAMILY];
     struct vm_object *object;
     uint64_t result;
@@ -200,37 +214,18 @@ static void truncation_finds_what_reclaim_left(struct rig *rig) {
     assert_true(rig_stats(rig).memory.swap_used <= 4);
     rig_verify(rig);
     vm_object_put(object);
+    rig_destroy(rig);
 }
-
-/* ---------------------------------------------------------------- every design */
-
-typedef void one_test(struct rig *rig);
-
-static void with_design(const struct vm_design_info *design, void *context) {
-    for (unsigned cpus = 1; cpus <= 2; cpus++) {
-        struct rig *rig = rig_create_cpus(design->name, 1024, cpus);
-        (*(one_test **)context)(rig);
-        rig_destroy(rig);
-    }
-}
-
-static void every_design(void **state) {
-    one_test *test = (one_test *)(uintptr_t)*state;
-    vm_design_each(with_design, &test);
-}
-
-#define EVERY_DESIGN(test)                                                                         \
-    { #test, every_design, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        EVERY_DESIGN(what_relatives_share_is_left_alone),
-        EVERY_DESIGN(what_one_has_alone_goes),
-        EVERY_DESIGN(slots_that_relatives_share_are_kept),
-        EVERY_DESIGN(locked_memory_refuses),
-        EVERY_DESIGN(holes_are_passed_over),
-        EVERY_DESIGN(files_pages_are_everybodys),
-        EVERY_DESIGN(truncation_finds_what_reclaim_left),
+        ON_EACH_MACHINE(what_relatives_share_is_left_alone),
+        ON_EACH_MACHINE(what_one_has_alone_goes),
+        ON_EACH_MACHINE(slots_that_relatives_share_are_kept),
+        ON_EACH_MACHINE(locked_memory_refuses),
+        ON_EACH_MACHINE(holes_are_passed_over),
+        ON_EACH_MACHINE(files_pages_are_everybodys),
+        ON_EACH_MACHINE(truncation_finds_what_reclaim_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  * and to swap; nothing changes while it is written; a page that cannot be written holds up no other,
  * and the failure is told. With every design.
  */
+#include "harness/each_machine.h"
 #include "rmap/rig.h"
 
 #include "vm/object/swap.h"
@@ -452,38 +453,20 @@ static void swap_is_written_few_times(struct vm_machine_config plan) {
     end(scene);
 }
 
-/* ---------------------------------------------------------------- every design */
-
-typedef void one_test(struct vm_machine_config plan);
-
-static void with_design(const struct vm_design_info *design, void *context) {
-    for (unsigned cpus = 1; cpus <= 2; cpus++)
-        (*(one_test **)context)(
-            (struct vm_machine_config){ .design = design->name, .frames = 1024, .cpus = cpus });
-}
-
-static void every_design(void **state) {
-    one_test *test = (one_test *)(uintptr_t)*state;
-    vm_design_each(with_design, &test);
-}
-
-#define EVERY_DESIGN(test)                                                                         \
-    { #test, every_design, NULL, NULL, (void *)(uintptr_t)(test) }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        EVERY_DESIGN(msync_writes_neighbours_in_one_go),
-        EVERY_DESIGN(writes_end_where_neighbours_do),
-        EVERY_DESIGN(msync_finds_what_is_out_of_line),
-        EVERY_DESIGN(reclaim_passes_by_what_is_out_of_line),
-        EVERY_DESIGN(a_bad_page_holds_up_no_other),
-        EVERY_DESIGN(every_failure_is_told),
-        EVERY_DESIGN(reclaim_writes_what_lies_beside),
-        EVERY_DESIGN(others_pages_are_left_alone),
-        EVERY_DESIGN(reclaim_writes_few_times),
-        EVERY_DESIGN(reclaim_keeps_what_it_cannot_write),
-        EVERY_DESIGN(closing_writes_neighbours_in_one_go),
-        EVERY_DESIGN(swap_is_written_few_times),
+        ON_EACH_MACHINE(msync_writes_neighbours_in_one_go),
+        ON_EACH_MACHINE(writes_end_where_neighbours_do),
+        ON_EACH_MACHINE(msync_finds_what_is_out_of_line),
+        ON_EACH_MACHINE(reclaim_passes_by_what_is_out_of_line),
+        ON_EACH_MACHINE(a_bad_page_holds_up_no_other),
+        ON_EACH_MACHINE(every_failure_is_told),
+        ON_EACH_MACHINE(reclaim_writes_what_lies_beside),
+        ON_EACH_MACHINE(others_pages_are_left_alone),
+        ON_EACH_MACHINE(reclaim_writes_few_times),
+        ON_EACH_MACHINE(reclaim_keeps_what_it_cannot_write),
+        ON_EACH_MACHINE(closing_writes_neighbours_in_one_go),
+        ON_EACH_MACHINE(swap_is_written_few_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
