@@ -370,6 +370,37 @@ static void parts_of_the_lists_age_alike(void **state) {
     rig_destroy(rig);
 }
 
+/* More CPUs than parts: a page's part does not tell which CPU's pagevec it is in. */
+static void cpus_may_share_a_part(void **state) {
+    (void)state;
+    static const unsigned cpus[] = { 0, 16, 32, 17 };
+    struct rig *rig = rig_create(8192, VM_METADATA_ONLY, 40);
+    struct vm_machine *machine = rig->machine;
+    struct vm_page *pages[4];
+    assert_int_equal(zone_of(rig)->part_count, VM_LRU_PARTS_MOST);
+    for (unsigned i = 0; i < 4; i++) {
+        posix_cpu_set(cpus[i]);
+        pages[i] = vm_frame_alloc(machine, VM_FRAME_AS_IS);
+        vm_lru_add(machine, pages[i], VM_LRU_INACTIVE);
+        assert_int_equal(vm_page_part(pages[i]), cpus[i] % 16);
+        assert_int_equal(machine->cpus[cpus[i]].pagevec.count, 1);
+    }
+    posix_cpu_set(1);
+    drop(machine, pages[1]); /* out of another CPU's pagevec */
+    assert_int_equal(machine->cpus[16].pagevec.count, 0);
+    vm_lru_move(machine, pages[2], VM_LRU_ACTIVE); /* has it arrive, and its neighbours */
+    assert_int_equal(machine->cpus[32].pagevec.count, 0);
+    assert_int_equal(machine->cpus[17].pagevec.count, 1);
+    assert_int_equal(zone_of(rig)->lru[0].lists[VM_LRU_ACTIVE].pages, 1);
+    assert_int_equal(vm_frames_check(machine), 0);
+    drop(machine, pages[0]);
+    drop(machine, pages[2]);
+    drop(machine, pages[3]);
+    assert_int_equal(vm_frames_check(machine), 0);
+    posix_cpu_set(0);
+    rig_destroy(rig);
+}
+
 static void what_cpus_share_adds_up(void **state) {
     (void)state;
     enum { CPUS = 3, EACH = 100 };
@@ -500,6 +531,7 @@ int main(void) {
         cmocka_unit_test(lru_lists_keep_order),
         cmocka_unit_test(many_pages_are_freed_at_once),
         cmocka_unit_test(parts_of_the_lists_age_alike),
+        cmocka_unit_test(cpus_may_share_a_part),
         cmocka_unit_test(what_cpus_share_adds_up),
         cmocka_unit_test(misuse_is_caught),
         cmocka_unit_test(check_sees_damage),
